@@ -1,0 +1,272 @@
+"""What happens around a flow: authentication, retries, deadlines, one login for all who wait.
+
+Written once, as generators that yield effects. A client only performs them: it sends, sleeps and waits for the lock;
+all that is decided is decided here, for both clients alike.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from migrate_core import _retry
+from migrate_core.clock import Clock, Deadline
+from migrate_core.errors import (
+    ApiError,
+    AuthenticationError,
+    DeadlineExceededError,
+    MigrateError,
+    OutcomeUnknownError,
+    ResponseLostError,
+    UnsupportedOperationError,
+    UnsupportedOptionError,
+)
+from migrate_core.operations import Capability, Operation, Support
+from migrate_core.provider import BaseProvider, CredentialsRenewed, Flow, Request, Response
+
+log = logging.getLogger("migrate_core")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LOGOUT_SECONDS = 2.0
+
+
+@attrs.frozen
+class Send:
+    """Effect: send the request, answer with its response."""
+
+    request: Request
+    deadline: Deadline
+
+
+@attrs.frozen
+class Sleep:
+    """Effect: let time pass."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Acquire:
+    """Effect: take the lock, or raise `DeadlineExceededError`. Releasing it is a plain call."""
+
+    lock: Lock
+    deadline: Deadline
+
+
+Effect: TypeAlias = Send | Sleep | Acquire
+Steps: TypeAlias = Generator[Effect, Any, T]
+
+
+class Lock(Protocol):
+    """What `threading.Lock` and `asyncio.Lock` have in common."""
+
+    def release(self) -> None: ...
+
+
+@attrs.define
+class LoginGate:
+    """One login at a time, shared by all callers.
+
+    Attributes:
+        logins: how many logins succeeded; tells whether one's own credentials are still the latest.
+        refusals: how many were refused; tells whether one was refused since a call began.
+        refusal: the latest refusal.
+    """
+
+    lock: Any
+    logins: int = 0
+    refusals: int = 0
+    refusal: AuthenticationError | None = None
+
+
+@attrs.define
+class _Call:
+    """One neutral call, from its first request to its last."""
+
+    operation: Operation | None
+    deadline: Deadline
+    refusals_before: int
+    renewed: bool = False
+
+
+class Engine:
+    """Runs a provider's flows.
+
+    Args:
+        provider: whose flows they are.
+        clock: what time it is.
+        lock: the lock that guards logins, of the client's own kind.
+    """
+
+    def __init__(self, provider: BaseProvider, clock: Clock, lock: Lock) -> None:
+        self.provider = provider
+        self.clock = clock
+        self._gate = LoginGate(lock)
+        self._origins = provider.endpoints()
+        self._rng = random.Random()  # noqa: S311  # jitter is no secret
+
+    def check(self, operation: Operation, options: Iterable[str] = ()) -> None:
+        """Refuse what the provider does not declare, before anything is sent.
+
+        Raises:
+            UnsupportedOperationError: the operation is not offered.
+            UnsupportedOptionError: it does not take one of `options`.
+        """
+        capability = capability_of(self.provider, operation)
+        if capability.support is not Support.FULL:
+            from migrate_core._registry import supporters
+
+            reason = capability.note or capability.support.value.replace("_", " ")
+            raise UnsupportedOperationError(self.provider.name, operation, reason, supporters(operation))
+        for option in options:
+            if option not in capability.options:
+                raise UnsupportedOptionError(self.provider.name, operation, option, capability.options)
+
+    def call(
+        self,
+        operation: Operation,
+        verb: Callable[P, Flow[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Steps[T]:
+        """Carry out one operation within the time that a call is allowed."""
+        return self.call_within(self.provider.settings.timeout, operation, verb, *args, **kwargs)
+
+    def call_within(
+        self,
+        timeout: float,
+        operation: Operation,
+        verb: Callable[P, Flow[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Steps[T]:
+        """Carry out one operation within `timeout` seconds."""
+        self.check(operation)
+        call = self._begin(operation, timeout)
+        try:
+            return (yield from self._drive(verb(*args, **kwargs), call, self._authenticated))
+        except ApiError as error:
+            error.operation = error.operation or operation
+            raise
+
+    def log_out(self) -> Steps[None]:
+        """End the session, quickly, and without a complaint: there is nothing left that the caller could do."""
+        try:
+            yield from self._drive(self.provider.close_session(), self._begin(None, _LOGOUT_SECONDS), self._send)
+        except MigrateError as error:
+            log.debug("%s: log-out failed: %s", self.provider.name, error)
+
+    def _begin(self, operation: Operation | None, timeout: float) -> _Call:
+        return _Call(operation, Deadline.after(self.clock, timeout), self._gate.refusals)
+
+    def _drive(self, flow: Flow[T], call: _Call, exchange: Callable[[Request, _Call], Steps[Response]]) -> Steps[T]:
+        """Run a flow, giving it a response, or an error, for each request."""
+        try:
+            request = next(flow)
+            while True:
+                try:
+                    response = yield from exchange(request, call)
+                except (MigrateError, CredentialsRenewed) as error:
+                    request = flow.throw(error)
+                else:
+                    request = flow.send(response)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; a Flow[T] returns T
+        finally:
+            flow.close()
+
+    def _authenticated(self, request: Request, call: _Call) -> Steps[Response]:
+        """Exchange one request with credentials, renewed at most once in a call."""
+        if not self.provider.has_credentials(self.clock.now()):
+            yield from self._renew(call, self._gate.logins)
+        logins = self._gate.logins
+        try:
+            return (yield from self._send(request, call, credentials=True))
+        except AuthenticationError:
+            if request.renew == "never" or call.renewed or not self.provider.can_renew():
+                raise
+        call.renewed = True
+        yield from self._renew(call, logins)
+        if request.renew == "restart":
+            raise CredentialsRenewed
+        return (yield from self._send(request, call, credentials=True))
+
+    def _renew(self, call: _Call, logins_seen: int) -> Steps[None]:
+        """Log in, unless somebody else did or was refused while we waited."""
+        gate = self._gate
+        yield Acquire(gate.lock, call.deadline)
+        try:
+            if gate.refusal is not None and gate.refusals > call.refusals_before:
+                raise copy.copy(gate.refusal)
+            if gate.logins > logins_seen:
+                return
+            try:
+                yield from self._drive(self.provider.refresh_credentials(), call, self._send)
+            except AuthenticationError as error:
+                gate.refusals += 1
+                gate.refusal = copy.copy(error)
+                raise
+            gate.logins += 1
+        finally:
+            gate.lock.release()
+
+    def _send(self, request: Request, call: _Call, *, credentials: bool = False) -> Steps[Response]:
+        """Send a request, again where that is safe and helps."""
+        attempt = 1
+        while True:
+            try:
+                return (yield from self._attempt(request, call, credentials))
+            except MigrateError as error:
+                delay = _retry.delay_before(attempt, error, self._rng) if _retry.may_repeat(error, request) else None
+                if delay is None or delay >= call.deadline.remaining():
+                    raise
+                log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), attempt, delay, error)
+            yield Sleep(delay)
+            attempt += 1
+
+    def _attempt(self, request: Request, call: _Call, credentials: bool) -> Steps[Response]:
+        if call.deadline.remaining() <= 0:
+            raise DeadlineExceededError(f"{self._what(request)}: no time left to send it")
+        signed = self._signed(request) if credentials else request
+        try:
+            response: Response = yield Send(signed, call.deadline)
+        except (ResponseLostError, DeadlineExceededError) as error:
+            if request.repeatable or not getattr(error, "sent", True):
+                raise
+            raise OutcomeUnknownError(
+                f"{self._what(request)}: it was sent, no answer came, it may have happened; "
+                f"look before you ask again ({error})"
+            ) from error
+        if response.status < 300:
+            return response
+        failure = self.provider.error_from(response)
+        failure.operation = call.operation
+        if failure.retry_after is None:
+            failure.retry_after = _retry.retry_after(response.headers.get("retry-after"), self.clock.now())
+        raise failure
+
+    def _signed(self, request: Request) -> Request:
+        return attrs.evolve(
+            request,
+            headers={
+                **request.headers,
+                **self.provider.authenticate(request, origin=self._origins[request.endpoint], now=self.clock.now()),
+            },
+        )
+
+    def _what(self, request: Request) -> str:
+        return f"{self.provider.name} {request.method} {request.path}"
+
+
+def capability_of(provider: BaseProvider | type[BaseProvider], operation: Operation) -> Capability:
+    """Tell what a provider declares of an operation; silence means NOT_IMPLEMENTED."""
+    return provider.capabilities.get(operation, Capability(Support.NOT_IMPLEMENTED))

@@ -1,0 +1,415 @@
+"""The default transport. The only module that imports httpx and httpcore.
+
+httpx's own defaults leave doors open that are closed here: redirects, cookies and ``.netrc`` are off, the environment
+counts only when it is asked to, answers are capped on the wire and decoded, and no log record carries a header or a
+query. Its time limits hold per read; ours hold for the whole exchange, see `_TimedStream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import http.cookiejar
+import logging
+import math
+import re
+import ssl
+import time
+import urllib.request
+import warnings
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from migrate_core.clock import Deadline
+from migrate_core.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    MalformedResponseError,
+    RequestNotSentError,
+    ResponseLostError,
+    TransportError,
+)
+from migrate_core.provider import Request, Response
+from migrate_core.transports import TransportOptions
+
+_CONNECTIONS = 100
+_IDLE_SECONDS = 30.0
+_USER_AGENT = f"migrate-core/{version('migrate-core')}"
+
+_NEVER_SENT = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+)
+_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol)
+
+
+class HttpxTransports:
+    """Opens the default transport."""
+
+    @staticmethod
+    def open(options: TransportOptions) -> HttpxTransport:
+        """Open it for threads."""
+        return HttpxTransport(options)
+
+    @staticmethod
+    def open_async(options: TransportOptions) -> AsyncHttpxTransport:
+        """Open it for an event loop."""
+        return AsyncHttpxTransport(options)
+
+
+class HttpxTransport:
+    """Sends with a pool of connections that threads share."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._clients = {
+            name: httpx.Client(transport=_Pool(_pool_settings(options, origin)), **_client_settings())
+            for name, origin in options.endpoints.items()
+        }
+
+    def send(self, request: Request, deadline: Deadline) -> Response:
+        """Send one request, as `Transport.send` says."""
+        exchange = _Exchange(request, deadline, self._options)
+        client = self._clients[request.endpoint]
+        restore = _until.set(exchange.until)
+        try:
+            message = exchange.message(client, exchange.trace)
+            with exchange.failures_named():
+                response = client.send(message, stream=True)
+                try:
+                    for chunk in response.iter_raw():
+                        exchange.receive(chunk)
+                finally:
+                    response.close()
+            return exchange.response(response)
+        finally:
+            _until.reset(restore)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+class AsyncHttpxTransport:
+    """Sends with a pool of connections of one event loop."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._clients = {
+            name: httpx.AsyncClient(transport=_AsyncPool(_pool_settings(options, origin)), **_client_settings())
+            for name, origin in options.endpoints.items()
+        }
+
+    async def send(self, request: Request, deadline: Deadline) -> Response:
+        """Send one request, as `Transport.send` says."""
+        exchange = _Exchange(request, deadline, self._options)
+        client = self._clients[request.endpoint]
+        message = exchange.message(client, exchange.atrace)
+        with exchange.failures_named():
+            async with asyncio.timeout(exchange.seconds):
+                response = await client.send(message, stream=True)
+                try:
+                    async for chunk in response.aiter_raw():
+                        exchange.receive(chunk)
+                finally:
+                    await response.aclose()
+        return exchange.response(response)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+
+class _Exchange:
+    """One request and its answer: what both transports do alike."""
+
+    def __init__(self, request: Request, deadline: Deadline, options: TransportOptions) -> None:
+        remaining = deadline.remaining()
+        self.seconds = None if remaining == math.inf else remaining
+        self.until = time.monotonic() + remaining
+        self._request = request
+        self._options = options
+        self._sent = False
+        self._body = bytearray()
+
+    def message(self, client: httpx.Client | httpx.AsyncClient, trace: Any) -> httpx.Request:
+        # The URL is ours to the last byte: host from the options, target encoded by Request.
+        url = httpx.URL(self._options.endpoints[self._request.endpoint]).copy_with(
+            raw_path=self._request.target.encode("ascii")
+        )
+        return client.build_request(
+            self._request.method,
+            url,
+            headers=dict(self._request.headers),
+            content=self._request.body or None,
+            timeout=self.seconds,
+            extensions={"trace": trace},
+        )
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note when the request leaves; check a pinned certificate before it does."""
+        if event.endswith("send_request_headers.started"):
+            self._sent = self._sent or info["request"].method != b"CONNECT"
+        elif event.endswith("start_tls.complete") and self._options.thumbprint:
+            stream = info["return_value"]
+            certificate = stream.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            found = hashlib.sha256(certificate).hexdigest()
+            if found != self._options.thumbprint:
+                raise RequestNotSentError(f"the server's certificate has the thumbprint {found}, not the one set")
+
+    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        self.trace(event, info)
+
+    def receive(self, chunk: bytes) -> None:
+        self._body += chunk
+        if len(self._body) > self._options.max_body_bytes:
+            raise MalformedResponseError(f"the answer is larger than {self._options.max_body_bytes} bytes")
+
+    def response(self, response: httpx.Response) -> Response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = _decoded(bytes(self._body), headers.get("content-encoding", ""), self._options.max_body_bytes)
+        return Response(status=response.status_code, headers=headers, body=body)
+
+    def failures_named(self) -> _Failures:
+        return _Failures(self)
+
+    def failure(self, error: BaseException) -> TransportError | None:
+        """Name a failure of the HTTP library in our words: did the request leave, was the time over?"""
+        where = self._options.endpoints[self._request.endpoint]
+        late = isinstance(error, TimeoutError | httpcore.TimeoutException)
+        if late and time.monotonic() >= self.until - 0.001:
+            state = "no answer came" if self._sent else "it could not be sent"
+            return DeadlineExceededError(f"{where}: the time was over, {state}", sent=self._sent)
+        if isinstance(error, _NEVER_SENT) or (isinstance(error, _FAILURES) and not self._sent):
+            return RequestNotSentError(f"{where} cannot be reached: {error or type(error).__name__}")
+        if isinstance(error, _FAILURES) or late:
+            return ResponseLostError(f"{where}: the answer was lost: {error or type(error).__name__}")
+        return None
+
+
+class _Failures:
+    """Context manager: raises the failures of the HTTP library as ours."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        failure = self._exchange.failure(error) if error else None
+        if failure:
+            raise failure from error
+
+
+def _client_settings() -> dict[str, Any]:
+    no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    return {
+        "headers": {"user-agent": _USER_AGENT, "accept": "application/json", "accept-encoding": "gzip"},
+        "cookies": no_cookies,
+        "follow_redirects": False,
+        "trust_env": False,
+    }
+
+
+def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo at most one compression, never beyond `limit` bytes: a small answer can hide a huge one."""
+    if encoding.strip().lower() in ("", "identity"):
+        return body
+    if encoding.strip().lower() != "gzip":
+        raise MalformedResponseError(f"the answer is encoded as {encoding!r}, which nobody asked for")
+    decoder = zlib.decompressobj(wbits=31)
+    try:
+        decoded = decoder.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise MalformedResponseError(f"the answer is no valid gzip: {error}") from error
+    if len(decoded) > limit:
+        raise MalformedResponseError(f"the answer is larger than {limit} bytes")
+    if not decoder.eof:
+        raise MalformedResponseError("the compressed answer ends too soon")
+    return decoded
+
+
+def _pool_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
+    return {
+        "ssl_context": _tls(options.verify, options.thumbprint) if origin.startswith("https:") else None,
+        "proxy": _proxy(origin) if options.trust_env else None,
+        "max_connections": _CONNECTIONS,
+        "max_keepalive_connections": _CONNECTIONS,
+        "keepalive_expiry": _IDLE_SECONDS,
+    }
+
+
+def _tls(verify: bool | str, thumbprint: str | None) -> ssl.SSLContext:
+    if thumbprint:
+        # The pin is checked in place of a chain, right after the handshake and before anything is sent.
+        return _unverified()
+    if verify is False:
+        warnings.warn("TLS certificates are not verified (verify=False)", stacklevel=2)
+        return _unverified()
+    try:
+        return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else httpx.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"{verify!r} cannot be read as a CA bundle: {error}") from error
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _proxy(origin: str) -> httpcore.Proxy | None:
+    """Find the environment's proxy for an origin, by the rules of the standard library."""
+    parts = urlsplit(origin)
+    proxies = urllib.request.getproxies()
+    url = proxies.get(parts.scheme) or proxies.get("all")
+    if not url or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    address = httpx.Proxy(url)
+    return httpcore.Proxy(url=str(address.url), auth=address.raw_auth)
+
+
+_until: contextvars.ContextVar[float] = contextvars.ContextVar("until", default=math.inf)
+"""When the exchange of the calling thread is over, by `time.monotonic`."""
+
+
+def _clipped(timeout: float | None) -> float | None:
+    remaining = _until.get() - time.monotonic()
+    if remaining <= 0:
+        raise httpcore.ReadTimeout("the deadline passed")
+    return timeout if remaining == math.inf else min(remaining, timeout or math.inf)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream that no operation holds beyond the end of the exchange.
+
+    A server that sends one byte a second never trips a limit per read; here each read gets what is left of the whole.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _clipped(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _clipped(timeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _clipped(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _TimedBackend(httpcore.NetworkBackend):
+    """Opens such streams."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._backend.connect_tcp(host, port, _clipped(timeout), local_address, socket_options)
+        return _TimedStream(stream)
+
+
+class _Pool(httpx.BaseTransport):
+    """httpcore's pool with our time limit, as an httpx transport."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._pool = httpcore.ConnectionPool(network_backend=_TimedBackend(), **settings)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._pool.handle_request(_core_request(request))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._answer.iter_stream())
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _AsyncPool(httpx.AsyncBaseTransport):
+    """httpcore's pool for an event loop; there, a cancel scope around the exchange is the time limit."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._pool = httpcore.AsyncConnectionPool(**settings)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._pool.handle_async_request(_core_request(request))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_AsyncBody(answer))
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._answer.aiter_stream())
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+def _core_request(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+class _Redaction(logging.Filter):
+    """Takes queries and header values out of the HTTP library's own log records."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1?***", record.getMessage())
+        record.msg = re.sub(r"\[\(b'.*\)\]", "[***]", text)
+        record.args = ()
+        return True
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_Redaction())

@@ -1,0 +1,92 @@
+"""Finding and loading plug-ins by name, with stevedore.
+
+Names are listed without importing anything. A plug-in that is installed but broken is another error than one that is
+not there.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from migrate_core.errors import ConfigurationError, MigrateError, ProviderLoadError, ProviderNotFoundError
+from migrate_core.operations import Operation, Support
+from migrate_core.provider import BaseProvider
+from migrate_core.transports import TransportFactory
+
+PROVIDERS = "migrate_core.providers"
+SIMULATORS = "migrate_core.simulators"
+TRANSPORTS = "migrate_core.transports"
+
+_CONTRACT = 1
+
+
+def names(group: str) -> list[str]:
+    """List the names of an entry-point group; imports none of them."""
+    from stevedore import NamedExtensionManager
+
+    return sorted(set(NamedExtensionManager(group, names=[]).entry_points_names()))
+
+
+def load(group: str, name: str) -> Any:
+    """Load one entry point.
+
+    Raises:
+        ProviderNotFoundError: there is none of that name.
+        ProviderLoadError: it is there, but its import fails; the cause is the plug-in's own error.
+    """
+    from stevedore import DriverManager
+    from stevedore.exception import MultipleMatches, NoMatches
+
+    name = name.replace("-", "_")
+    if name not in names(group):
+        raise ProviderNotFoundError(name, names(group))
+    try:
+        return DriverManager(group, name, on_missing_entrypoints_callback=None).driver
+    except (NoMatches, MultipleMatches) as error:
+        raise ProviderLoadError(f"{group} {name!r}: {error}") from error
+    except Exception as error:
+        raise ProviderLoadError(
+            f"{group} {name!r} is installed but cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+
+
+@functools.cache
+def provider_class(name: str) -> type[BaseProvider]:
+    """Load a provider.
+
+    Raises:
+        ProviderNotFoundError: there is none of that name.
+        ProviderLoadError: its import fails, or it is no provider that this release can drive.
+    """
+    cls = load(PROVIDERS, name)
+    if not (isinstance(cls, type) and issubclass(cls, BaseProvider)):
+        raise ProviderLoadError(f"provider {name!r} is no subclass of BaseProvider")
+    if cls.contract != _CONTRACT:
+        raise ProviderLoadError(
+            f"provider {name!r} was written for contract {cls.contract}, this is contract {_CONTRACT}"
+        )
+    return cls
+
+
+def transport_factory(name: str) -> TransportFactory:
+    """Load a transport by name."""
+    try:
+        factory: TransportFactory = load(TRANSPORTS, name)
+    except ProviderNotFoundError as error:
+        known = ", ".join(error.known)
+        raise ConfigurationError(f"no transport is called {name!r}; installed are: {known}") from None
+    return factory
+
+
+def supporters(operation: Operation) -> list[str]:
+    """Name the installed providers that offer `operation`; broken ones are passed over."""
+    found = []
+    for name in names(PROVIDERS):
+        try:
+            capability = provider_class(name).capabilities.get(operation)
+        except MigrateError:
+            continue
+        if capability and capability.support is Support.FULL:
+            found.append(name)
+    return found

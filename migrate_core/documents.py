@@ -1,0 +1,378 @@
+"""Vendor documents: the objects of a vendor's API, with the types, bounds and values of its tables.
+
+A plug-in declares each object of its vendor as a frozen attrs class whose fields say what they are on the wire::
+
+    @attrs.frozen(kw_only=True)
+    class Disk:
+        name: str | None = text(required=True)
+        size: int | None = integer(maximum=MAX64)
+
+Three plain functions then work on every such class. `encode` makes JSON of it, leaving out what is ``None``.
+`faults_of` lists all that is wrong with it. `decode` reads JSON: tolerantly, as an answer must be read, so that one odd
+field never fails the whole; or, given a list for the faults, strictly, as a user's document must be read, so that
+nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from migrate_core.errors import Fault
+
+__all__ = [
+    "MAX32",
+    "MAX64",
+    "Kind",
+    "Wire",
+    "anything",
+    "decode",
+    "encode",
+    "faults_of",
+    "flag",
+    "integer",
+    "many",
+    "number",
+    "one",
+    "text",
+    "texts",
+    "wire_of",
+]
+
+T = TypeVar("T")
+
+MAX32 = 2**31 - 1
+MAX64 = 2**63 - 1
+
+_KEY = "migrate_core.wire"
+
+
+class Kind(enum.Enum):
+    """What a field is."""
+
+    TEXT = "text"
+    INTEGER = "an integer"
+    NUMBER = "a number"
+    FLAG = "true or false"
+    TEXTS = "a list of texts"
+    ONE = "an object"
+    MANY = "a list of objects"
+    ANYTHING = "any JSON"
+
+
+@attrs.frozen(kw_only=True)
+class Wire:
+    """A field on the wire.
+
+    Attributes:
+        kind: its type.
+        minimum: least value, or least length of a text.
+        maximum: greatest value, or greatest length of a text or a list.
+        values: the allowed texts; all if empty.
+        required: whether the vendor's table calls it mandatory.
+        item: the class of the object or objects in it.
+        item_maximum: greatest length of each text in a list of texts.
+        name: its name on the wire, if that is not the attribute's.
+        also: other names under which it is accepted.
+        units: whether an integer may come as ``"3.30GiB"``.
+        as_text: whether a flag is sent as the text ``"true"`` or ``"false"``.
+        none_text: a text that stands for "none".
+        nullable: whether "none" is sent as ``null`` instead of being left out.
+    """
+
+    kind: Kind
+    minimum: float = 0
+    maximum: float = math.inf
+    values: tuple[str, ...] = ()
+    required: bool = False
+    item: Any = None
+    item_maximum: float = math.inf
+    name: str = ""
+    also: tuple[str, ...] = ()
+    units: bool = False
+    as_text: bool = False
+    none_text: str | None = None
+    nullable: bool = False
+
+
+def _field(wire: Wire, *, secret: bool = False) -> Any:
+    return attrs.field(default=None, repr=not secret, metadata={_KEY: wire})
+
+
+def text(
+    maximum: float = 255,
+    minimum: int = 0,
+    *,
+    values: Sequence[str] = (),
+    required: bool = False,
+    name: str = "",
+    none_text: str | None = None,
+    nullable: bool = False,
+    secret: bool = False,
+) -> Any:
+    """Declare a text; `minimum` and `maximum` are lengths in characters."""
+    wire = Wire(
+        kind=Kind.TEXT,
+        minimum=minimum,
+        maximum=maximum,
+        values=tuple(values),
+        required=required,
+        name=name,
+        none_text=none_text,
+        nullable=nullable,
+    )
+    return _field(wire, secret=secret)
+
+
+def integer(maximum: int, minimum: int = 0, *, required: bool = False, units: bool = False) -> Any:
+    """Declare an integer between `minimum` and `maximum`."""
+    return _field(Wire(kind=Kind.INTEGER, minimum=minimum, maximum=maximum, required=required, units=units))
+
+
+def number(maximum: float, minimum: float = 0.0) -> Any:
+    """Declare a number between `minimum` and `maximum`."""
+    return _field(Wire(kind=Kind.NUMBER, minimum=minimum, maximum=maximum))
+
+
+def flag(*, required: bool = False, as_text: bool = False) -> Any:
+    """Declare a Boolean."""
+    return _field(Wire(kind=Kind.FLAG, required=required, as_text=as_text))
+
+
+def texts(maximum: int, item_maximum: int) -> Any:
+    """Declare a list of at most `maximum` texts of at most `item_maximum` characters."""
+    return _field(Wire(kind=Kind.TEXTS, maximum=maximum, item_maximum=item_maximum))
+
+
+def one(item: type, *, required: bool = False) -> Any:
+    """Declare an object of the class `item`."""
+    return _field(Wire(kind=Kind.ONE, item=item, required=required))
+
+
+def many(item: type, maximum: int = 65535, *, required: bool = False, name: str = "", also: Sequence[str] = ()) -> Any:
+    """Declare a list of at most `maximum` objects of the class `item`."""
+    return _field(Wire(kind=Kind.MANY, maximum=maximum, item=item, required=required, name=name, also=tuple(also)))
+
+
+def anything() -> Any:
+    """Declare a field that may hold any JSON value."""
+    return _field(Wire(kind=Kind.ANYTHING))
+
+
+def wire_of(cls: type) -> Mapping[str, Wire]:
+    """Give the wire form of each field of a document class, by attribute name."""
+    return {field.name: field.metadata[_KEY] for field in attrs.fields(cls) if _KEY in field.metadata}
+
+
+_Row: TypeAlias = tuple[str, tuple[str, ...], Wire]
+
+_known_rows: dict[type, tuple[_Row, ...]] = {}
+
+
+def _rows(cls: type) -> tuple[_Row, ...]:
+    """What the loops below need of each field: attribute, names on the wire with ours first, wire form."""
+    if cls not in _known_rows:
+        _known_rows[cls] = tuple((name, (wire.name or name, *wire.also), wire) for name, wire in wire_of(cls).items())
+    return _known_rows[cls]
+
+
+class _Unreadable(Exception):
+    """A value is not what its field declares."""
+
+
+def decode(cls: type[T], payload: Mapping[str, Any], faults: list[Fault] | None = None, path: str = "") -> T:
+    """Read an object from JSON.
+
+    Numbers may come as text, Booleans as ``"true"``, and anything as ``null``; enumerated texts are kept whatever they
+    say. What is absent or ``null`` becomes ``None``.
+
+    Args:
+        cls: the document class.
+        payload: a JSON object.
+        faults: takes note of unknown fields and of values that cannot be read. Without it, these are left out.
+        path: where `payload` stands, for the faults.
+
+    Returns:
+        The object; without `faults` this never fails.
+    """
+    values: dict[str, Any] = {}
+    for attribute, names, wire in _rows(cls):
+        name = next((name for name in names if name in payload), None)
+        value = payload[name] if name is not None else None
+        if value is None or value == wire.none_text:
+            continue
+        try:
+            values[attribute] = _read(value, wire, faults, f"{path}{name}")
+        except (_Unreadable, ValueError, OverflowError, ArithmeticError):
+            if faults is not None:
+                faults.append(Fault(f"{path}{name}", f"is not {wire.kind.value}"))
+    if faults is not None:
+        known = {name for _, names, _ in _rows(cls) for name in names}
+        faults.extend(Fault(f"{path}{name}", f"is no field of {cls.__name__}") for name in payload if name not in known)
+    return cls(**values)
+
+
+def _read(value: Any, wire: Wire, faults: list[Fault] | None, path: str) -> Any:
+    strict = faults is not None
+    match wire.kind, value:
+        case Kind.TEXT, str():
+            return value
+        case Kind.TEXT, int() | float() if not strict:
+            return str(value).lower() if isinstance(value, bool) else str(value)
+        case Kind.INTEGER, bool():
+            raise _Unreadable
+        case Kind.INTEGER, int() | float() | str():
+            return _integer(value, wire.units)
+        case Kind.NUMBER, bool():
+            raise _Unreadable
+        case Kind.NUMBER, int() | float() | str():
+            return _finite(float(value))
+        case Kind.FLAG, bool():
+            return value
+        case Kind.FLAG, "true" | "false" | "True" | "False":
+            return value.lower() == "true"
+        case Kind.TEXTS, [*items] if not strict or all(isinstance(item, str) for item in items):
+            return tuple(item for item in items if isinstance(item, str))
+        case Kind.TEXTS, str() if not strict:
+            return (value,)
+        case Kind.ONE, {}:
+            return decode(wire.item, value, faults, f"{path}.")
+        case Kind.MANY, [*items]:
+            return tuple(_items(items, wire, faults, path))
+        case Kind.ANYTHING, _:
+            return value
+    raise _Unreadable
+
+
+def _items(items: list[Any], wire: Wire, faults: list[Fault] | None, path: str) -> Any:
+    for index, item in enumerate(items):
+        where = f"{path}[{index}]"
+        if isinstance(item, Mapping):
+            yield decode(wire.item, item, faults, f"{where}.")
+        elif faults is not None:
+            faults.append(Fault(where, "is not an object"))
+
+
+_SIZE = re.compile(r"\s*(-?\d{1,40}(?:\.\d{1,40})?)\s*([KMGTP]iB|B)?\s*", re.ASCII)
+_POWER = {None: 0, "B": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4, "PiB": 5}
+
+
+def _integer(value: int | float | str, units: bool) -> int:
+    """Read an integer; with `units` also a size with a fraction, which is rounded down to whole bytes."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if not match or (match[2] and not units):
+            raise _Unreadable
+        size = Decimal(match[1]) * 1024 ** _POWER[match[2]]
+        if size != int(size) and not units:
+            raise _Unreadable
+        return int(size)
+    if value != int(value):
+        raise _Unreadable
+    return int(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise _Unreadable
+    return value
+
+
+def encode(document: Any) -> dict[str, Any]:
+    """Make a JSON object of a document; what is ``None`` is left out."""
+    payload: dict[str, Any] = {}
+    for attribute, names, wire in _rows(type(document)):
+        value = getattr(document, attribute)
+        if value is not None:
+            payload[names[0]] = _written(value, wire)
+        elif wire.none_text is not None:
+            payload[names[0]] = wire.none_text
+        elif wire.nullable:
+            payload[names[0]] = None
+    return payload
+
+
+def _written(value: Any, wire: Wire) -> Any:
+    match wire.kind:
+        case Kind.ONE:
+            return encode(value)
+        case Kind.MANY:
+            return [encode(item) for item in value]
+        case Kind.TEXTS:
+            return list(value)
+        case Kind.FLAG if wire.as_text:
+            return "true" if value else "false"
+    return value
+
+
+def faults_of(document: Any, path: str = "") -> list[Fault]:
+    """List what is wrong with a document by its vendor's tables: types, bounds, values, mandatory fields.
+
+    Args:
+        document: an object of a document class.
+        path: where it stands.
+
+    Returns:
+        All faults, in the order of the fields; empty if there are none.
+    """
+    faults: list[Fault] = []
+    for attribute, names, wire in _rows(type(document)):
+        where = f"{path}{names[0]}"
+        value = getattr(document, attribute)
+        if value is None:
+            if wire.required and wire.none_text is None and not wire.nullable:
+                faults.append(Fault(where, "is mandatory"))
+            continue
+        faults.extend(_value_faults(value, wire, where))
+    return faults
+
+
+def _value_faults(value: Any, wire: Wire, where: str) -> list[Fault]:
+    match wire.kind:
+        case Kind.ANYTHING:
+            return []
+        case Kind.TEXT if isinstance(value, str):
+            if wire.values and value not in wire.values:
+                return [Fault(where, f"is {value!r}, allowed are: {', '.join(map(repr, wire.values))}")]
+            return _bounds(len(value), wire.minimum, wire.maximum, where, "characters long")
+        case Kind.INTEGER if isinstance(value, int) and not isinstance(value, bool):
+            return _bounds(value, wire.minimum, wire.maximum, where)
+        case Kind.NUMBER if isinstance(value, int | float) and not isinstance(value, bool):
+            return _bounds(value, wire.minimum, wire.maximum, where)
+        case Kind.FLAG if isinstance(value, bool):
+            return []
+        case Kind.TEXTS if _is_list(value) and all(isinstance(item, str) for item in value):
+            faults = _bounds(len(value), 0, wire.maximum, where, "items long")
+            for index, item in enumerate(value):
+                faults += _bounds(len(item), 0, wire.item_maximum, f"{where}[{index}]", "characters long")
+            return faults
+        case Kind.ONE if isinstance(value, wire.item):
+            return faults_of(value, f"{where}.")
+        case Kind.MANY if _is_list(value):
+            faults = _bounds(len(value), 0, wire.maximum, where, "items long")
+            for index, item in enumerate(value):
+                here = f"{where}[{index}]"
+                if isinstance(item, wire.item):
+                    faults += faults_of(item, f"{here}.")
+                else:
+                    faults.append(Fault(here, f"is not a {wire.item.__name__}"))
+            return faults
+    wanted = f"a {wire.item.__name__}" if wire.kind is Kind.ONE else wire.kind.value
+    return [Fault(where, f"is not {wanted} but {type(value).__name__}")]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _bounds(value: float, least: float, most: float, where: str, unit: str = "") -> list[Fault]:
+    if least <= value <= most:
+        return []
+    limits = f"at least {least:g}" if most == math.inf else f"{least} to {most}"
+    return [Fault(where, f"is {value} {unit}".rstrip() + f", allowed is {limits}")]

@@ -1,0 +1,263 @@
+"""The neutral model: plain values that mean the same for every vendor.
+
+Sizes are integer bytes and times timezone-aware UTC. ``None`` means that the vendor does not say, ``()`` that there
+are none. Enums are open: a vendor's value that no version of ours knows becomes UNKNOWN and stays readable in
+``vendor_state``.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import attrs
+
+
+class Stage(enum.Enum):
+    """Where a source stands on its way to the target."""
+
+    DISCOVERED = "discovered"
+    NOT_READY = "not_ready"
+    READY = "ready"
+    SEEDING = "seeding"
+    REPLICATING = "replicating"
+    PAUSED = "paused"
+    TESTING = "testing"
+    CUTTING_OVER = "cutting_over"
+    CUT_OVER = "cut_over"
+    FINALIZED = "finalized"
+    DELETING = "deleting"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+class OsFamily(enum.Enum):
+    """Family of an operating system."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Firmware(enum.Enum):
+    """How a machine boots."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+    UNKNOWN = "unknown"
+
+
+class CheckResult(enum.Enum):
+    """Verdict of one readiness check."""
+
+    OK = "ok"
+    WARN = "warn"
+    ERROR = "error"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+
+
+class ReplicationState(enum.Enum):
+    """What the relation from source to target is doing."""
+
+    NONE = "none"
+    INITIAL = "initial"
+    CONTINUOUS = "continuous"
+    PERIODIC = "periodic"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    DISCONNECTED = "disconnected"
+    UNKNOWN = "unknown"
+
+
+class PairingState(enum.Enum):
+    """Health of the trust between two sites."""
+
+    PAIRING = "pairing"
+    PAIRED = "paired"
+    UNPAIRING = "unpairing"
+    DISCONNECTED = "disconnected"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+class ReadOnlyDict(dict[str, Any]):
+    """A dict that refuses changes; it prints, compares, pickles and serialises like one."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this payload is read-only; copy it with dict() to change it")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ReadOnlyDict, (dict(self),))
+
+
+_SECRET_KEY = re.compile(r"passw|secret|token|credential|private_?key|passphrase", re.IGNORECASE)
+
+
+def read_only(payload: Any) -> Any:
+    """Copy a JSON value so that nobody can change it and no secret is in it.
+
+    Args:
+        payload: any JSON value.
+
+    Returns:
+        The same value with read-only dicts, tuples for lists, and ``"***"`` for what a key marks as a secret.
+    """
+    if isinstance(payload, Mapping):
+        return ReadOnlyDict(
+            {
+                str(key): "***" if value and _SECRET_KEY.search(str(key)) else read_only(value)
+                for key, value in payload.items()
+            }
+        )
+    if isinstance(payload, list | tuple):
+        return tuple(read_only(item) for item in payload)
+    return payload
+
+
+def _raw() -> Any:
+    return attrs.field(factory=ReadOnlyDict, repr=False, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class Disk:
+    """A disk of a source."""
+
+    name: str
+    size_bytes: int | None = None
+    used_bytes: int | None = None
+    is_boot: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Nic:
+    """A network interface of a source; ``mac`` is opaque, since some vendors report a hash."""
+
+    name: str = ""
+    mac: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """One readiness check of a source."""
+
+    name: str
+    result: CheckResult = CheckResult.UNKNOWN
+    code: str = ""
+    message: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class SourceFacts:
+    """What is known of a machine."""
+
+    hostname: str | None = None
+    os_family: OsFamily = OsFamily.UNKNOWN
+    os_name: str | None = None
+    architecture: str | None = None
+    firmware: Firmware = Firmware.UNKNOWN
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Replication:
+    """The durable relation that moves a source's data; its id is what unlock takes."""
+
+    id: str
+    state: ReplicationState = ReplicationState.UNKNOWN
+    total_bytes: int | None = None
+    copied_bytes: int | None = None
+    percent: float | None = None
+    rate_bytes_per_s: float | None = None
+    eta: timedelta | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """The machine that a replication writes to."""
+
+    id: str | None = None
+    name: str | None = None
+    region: str | None = None
+    locked: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SourceServer:
+    """A machine to be moved, as its vendor describes it.
+
+    Attributes:
+        vendor_state: the vendor's own word or words for ``stage``.
+        raw: the vendor's answer, read-only, secrets redacted; empty with ``keep_raw=False``.
+    """
+
+    id: str
+    provider: str
+    name: str = ""
+    stage: Stage = Stage.UNKNOWN
+    vendor_state: str = ""
+    facts: SourceFacts = SourceFacts()
+    checks: tuple[Check, ...] = ()
+    replication: Replication | None = None
+    target: Target | None = None
+    connected: bool | None = None
+    registered_at: datetime | None = None
+    raw: Mapping[str, Any] = _raw()
+
+
+@attrs.frozen(kw_only=True)
+class SourceSpec:
+    """A machine to be registered.
+
+    Attributes:
+        external_id: the machine's id where it runs now.
+        details: the vendor's own document; facts fill what it leaves out.
+        options: options of the provider's register operation.
+    """
+
+    name: str
+    facts: SourceFacts = SourceFacts()
+    external_id: str | None = None
+    details: Any = None
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """One end of a pairing."""
+
+    id: str | None = None
+    name: str | None = None
+    url: str | None = None
+    kind: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Pairing:
+    """The trust between two sites."""
+
+    id: str
+    state: PairingState = PairingState.UNKNOWN
+    local: Site = Site()
+    remote: Site = Site()
+    raw: Mapping[str, Any] = _raw()
+
+
+@attrs.frozen(kw_only=True)
+class PairingSpec:
+    """A pairing to be made, seen from the site that the client is connected to."""
+
+    remote_url: str
+    remote_username: str
+    remote_password: str = attrs.field(repr=False)
+    details: Any = None

@@ -1,0 +1,516 @@
+"""The seam: all that a plug-in imports.
+
+A provider is written once and does no I/O. Each operation is a generator, a `Flow`: it yields a `Request`, is sent the
+`Response`, and returns a neutral value. An answer with an error status is turned into the provider's own error and
+thrown in at the ``yield``, so that a flow can catch what it expects::
+
+    def describe_source(self, source_id: str) -> Flow[SourceServer]:
+        response = yield Request(method="GET", path=url_path("v3", "sources", source_id), repeatable=True)
+        return source_from_payload(response.json_object())
+
+Authentication, retries, deadlines and polling are the engine's; a flow never sees them.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+import json
+import re
+from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from migrate_core.errors import (
+    ApiError,
+    ConfigurationError,
+    InvalidArgumentError,
+    MalformedResponseError,
+    UnsupportedOperationError,
+)
+from migrate_core.models import Pairing, PairingSpec, ReadOnlyDict, SourceServer, SourceSpec, read_only
+from migrate_core.operations import Capability, Operation, Support
+
+__all__ = [
+    "BaseProvider",
+    "Capability",
+    "CredentialsRenewed",
+    "Flow",
+    "Operation",
+    "Page",
+    "Request",
+    "Response",
+    "Settings",
+    "Support",
+    "TaskFailure",
+    "TaskInfo",
+    "TaskStatus",
+    "implemented",
+    "json_body",
+    "origin",
+    "setting",
+    "url_path",
+]
+
+T = TypeVar("T")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_ID = 1024
+
+
+def url_path(*segments: str) -> str:
+    """Build a path, each segment percent-encoded whole, so that no id can reach another resource.
+
+    Args:
+        segments: the parts between the slashes, as plain text.
+
+    Returns:
+        The path, such as ``/v3/sources/a%2Fb``.
+
+    Raises:
+        InvalidArgumentError: a segment is empty, ``.``, ``..``, too long, not text, or has control characters.
+    """
+    return "".join(f"/{_segment(segment)}" for segment in segments)
+
+
+def _segment(segment: str) -> str:
+    if not isinstance(segment, str):
+        raise InvalidArgumentError(f"an id is text, not {type(segment).__name__}")
+    if segment in ("", ".", "..") or len(segment) > _LONGEST_ID or _CONTROL.search(segment):
+        raise InvalidArgumentError(
+            f"{segment[:64]!r} cannot be an id: an id is not empty, '.' or '..', has no control characters "
+            f"and at most {_LONGEST_ID} characters"
+        )
+    try:
+        return quote(segment, safe="")
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(f"{segment[:64]!r} cannot be an id: it is not valid Unicode text") from None
+
+
+def json_body(value: Any) -> bytes:
+    """Encode a request body, once: what is signed is what is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _pairs(query: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(query)
+
+
+def _plain_path(_: Any, __: Any, path: str) -> None:
+    unsafe = not path.startswith("/") or path.startswith("//") or re.search(r"[?#\s\x00-\x1f\x7f\\]", path)
+    if unsafe or any(segment in (".", "..") for segment in path.split("/")):
+        raise InvalidArgumentError(f"{path[:64]!r} is no plain absolute path; build it with url_path()")
+
+
+def _one_line(_: Any, __: Any, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if _CONTROL.search(name) or _CONTROL.search(value):
+            raise InvalidArgumentError(f"header {name[:64]!r} would carry control characters")
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """An HTTP request, without host and credentials, which the engine adds.
+
+    Attributes:
+        method: upper-case HTTP method.
+        path: encoded absolute path; build it with `url_path`.
+        query: decoded names and values, in the order to be sent.
+        headers: headers of this request; their values stay out of the repr.
+        body: what is sent, already encoded.
+        repeatable: whether sending it twice gives the vendor's same result; only then is it sent again after an
+            answer was lost.
+        endpoint: which of the provider's endpoints it goes to.
+        renew: what happens when the vendor refuses the credentials. ``repeat``: log in, send it once more.
+            ``restart``: log in, then throw `CredentialsRenewed` into the flow. ``never``: throw the error.
+    """
+
+    method: str
+    path: str = attrs.field(validator=_plain_path)
+    query: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
+    headers: Mapping[str, str] = attrs.field(
+        factory=dict, validator=_one_line, repr=lambda headers: f"<{', '.join(headers)}>"
+    )
+    body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    repeatable: bool
+    endpoint: str = "main"
+    renew: Literal["repeat", "restart", "never"] = "repeat"
+
+    @property
+    def target(self) -> str:
+        """The path and the encoded query, as they stand in the request line."""
+        if not self.query:
+            return self.path
+        pairs = (f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.query)
+        return f"{self.path}?{'&'.join(pairs)}"
+
+
+@attrs.frozen(kw_only=True)
+class Response:
+    """An HTTP answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: headers with lower-case names.
+        body: the decoded body.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: f"<{', '.join(headers)}>")
+    body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+
+    def expect(self, *statuses: int) -> Response:
+        """Return the answer itself if it has one of `statuses`.
+
+        Raises:
+            MalformedResponseError: it has another one.
+        """
+        if self.status not in statuses:
+            wanted = " or ".join(map(str, statuses))
+            raise MalformedResponseError(f"the answer has status {self.status}, documented is {wanted}")
+        return self
+
+    def json(self) -> Any:
+        """Decode the body.
+
+        Raises:
+            MalformedResponseError: it is no JSON, as when a proxy answers with a page of its own.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            kind = self.headers.get("content-type", "no content type")
+            raise MalformedResponseError(
+                f"the answer ({self.status}, {kind}, {len(self.body)} bytes) is no readable JSON"
+            ) from error
+
+    def json_object(self) -> Mapping[str, Any]:
+        """Decode the body, which must be a JSON object.
+
+        Raises:
+            MalformedResponseError: it is no JSON object.
+        """
+        value = self.json()
+        if not isinstance(value, dict):
+            raise MalformedResponseError(f"the answer is a JSON {type(value).__name__}, not an object")
+        return value
+
+
+Flow: TypeAlias = Generator[Request, Response, T]
+
+
+class CredentialsRenewed(Exception):
+    """Thrown into a flow at a request with ``renew="restart"``: there is a new login, begin again."""
+
+
+@attrs.frozen
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        items: what is on it.
+        next: the cursor of the next page, ``None`` on the last.
+    """
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class TaskStatus(enum.Enum):
+    """Status of a task; UNKNOWN is a vendor's word that no version of ours knows, and is not terminal."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (TaskStatus.SUCCESS, TaskStatus.ERROR, TaskStatus.CANCELLED)
+
+
+@attrs.frozen
+class TaskFailure:
+    """Why a task failed, in the vendor's words."""
+
+    message: str
+    details: str = ""
+    code: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TaskInfo:
+    """What is known of one asynchronous operation at the vendor.
+
+    Attributes:
+        id: the vendor's id; ``""`` when the vendor answered at once and made no task.
+        operation: the neutral operation that it carries out, if known.
+        progress: percent, 0 to 100.
+        result: the result of a successful task: for register the source id, else what the vendor gives.
+        entity_id: id of the object that the task works on.
+        needs_input: whether it waits for a person.
+        cancel_requested: whether somebody asked for its end.
+    """
+
+    id: str
+    operation: Operation | None = None
+    status: TaskStatus = TaskStatus.UNKNOWN
+    progress: float | None = None
+    result: Any = None
+    error: TaskFailure | None = None
+    entity_id: str | None = None
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    needs_input: bool = False
+    cancel_requested: bool = False
+    raw: Mapping[str, Any] = attrs.field(factory=ReadOnlyDict, repr=False, eq=False)
+
+    @classmethod
+    def finished(cls, operation: Operation, *, entity_id: str | None = None, result: Any = None) -> TaskInfo:
+        """Describe a change that was done when the vendor answered."""
+        return cls(
+            id="",
+            operation=operation,
+            status=TaskStatus.SUCCESS,
+            progress=100.0,
+            entity_id=entity_id,
+            result=result,
+        )
+
+
+def setting(default: Any = None, *, doc: str, secret: bool = False, kind: str = "", converter: Any = None) -> Any:
+    """Declare one setting of a provider.
+
+    Args:
+        default: its value when nobody gives one.
+        doc: what it is for, in one sentence.
+        secret: keeps it out of every repr.
+        kind: the kind of credential that it belongs to. When a caller names settings of one kind, those of the
+            other kinds are not taken from the environment.
+        converter: makes a value of it; must take text, since the environment has nothing else.
+    """
+    metadata = {"doc": doc, "secret": secret, "kind": kind}
+    return attrs.field(default=default, repr=not secret, converter=converter, metadata=metadata)
+
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _flag(value: bool | str) -> bool:
+    if isinstance(value, bool):
+        return value
+    try:
+        return _BOOLEANS[value.lower()]
+    except (KeyError, AttributeError):
+        raise ConfigurationError(f"{value!r} is neither true nor false") from None
+
+
+def _flag_or_path(value: bool | str) -> bool | str:
+    return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else _flag(value)
+
+
+def _seconds(value: float | str) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"timeout is a number of seconds above 0, not {value!r}")
+    return seconds
+
+
+def _fingerprint(value: str | None) -> str | None:
+    if not value:
+        return None
+    digits = value.replace(":", "").replace(" ", "").lower().removeprefix("sha256")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ConfigurationError("thumbprint is a SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
+    return digits
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Settings that every provider has; a provider's own class inherits from it."""
+
+    verify: bool | str = setting(
+        True, doc="Verify TLS certificates: true, false, or the path of a CA bundle.", converter=_flag_or_path
+    )
+    thumbprint: str | None = setting(
+        doc="SHA-256 fingerprint of the server's certificate, accepted in place of a CA.", converter=_fingerprint
+    )
+    timeout: float = setting(30.0, doc="Seconds allowed for one call, retries included.", converter=_seconds)
+    transport: Any = setting("httpx", doc="Name of an installed transport, or a transport factory.")
+    trust_env: bool = setting(True, doc="Honour the proxy variables of the environment.", converter=_flag)
+    keep_raw: bool = setting(True, doc="Keep the vendor's answer in `raw`.", converter=_flag)
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def origin(endpoint: str, *, verify: bool | str = True) -> str:
+    """Check an endpoint setting.
+
+    Args:
+        endpoint: scheme, host and perhaps a port; without a scheme, ``https`` is meant.
+        verify: the setting of that name; plain HTTP to another machine needs ``False``.
+
+    Returns:
+        The origin, without a slash at its end and without the scheme's default port.
+
+    Raises:
+        ConfigurationError: it is no origin, or it would send credentials unprotected over a network.
+    """
+    if "://" not in endpoint:
+        endpoint = f"https://{endpoint}"
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    unusable = not host or _CONTROL.search(endpoint) or re.search(r"[\s\\%]", host)
+    if unusable or parts.scheme not in ("https", "http") or parts.path not in ("", "/"):
+        raise ConfigurationError("an endpoint is scheme, host and perhaps a port, such as https://host:8443")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError("an endpoint holds no user, password, query or fragment")
+    if parts.scheme == "http" and host not in _LOOPBACK and verify is not False:
+        raise ConfigurationError(
+            f"{host} would receive credentials over plain HTTP; use https, or verify=False if you mean it"
+        )
+    name = f"[{host}]" if host and ":" in host else host
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
+
+
+class BaseProvider(abc.ABC):
+    """What a plug-in inherits from.
+
+    A plug-in declares the class variables, implements the two abstract methods, and overrides the operations that it
+    declares FULL. Every operation has a default that raises, so that a new operation never breaks an old plug-in.
+
+    Attributes:
+        name: name of the provider, in snake_case; its entry point has the same.
+        contract: version of this seam that the plug-in was written for.
+        settings_type: its settings.
+        capabilities: what it says of each operation; one that is missing is NOT_IMPLEMENTED.
+        settings: the settings of this connection.
+    """
+
+    name: ClassVar[str]
+    contract: ClassVar[int] = 1
+    settings_type: ClassVar[type[Settings]] = Settings
+    capabilities: ClassVar[Mapping[Operation, Capability]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abc.abstractmethod
+    def endpoints(self) -> Mapping[str, str]:
+        """Name the only origins that a request may go to.
+
+        Returns:
+            Origins by name, as `origin` gives them; ``main`` must be among them.
+        """
+
+    @abc.abstractmethod
+    def error_from(self, response: Response) -> ApiError:
+        """Make an error of an answer with an error status: by the vendor's code first, by the status second.
+
+        Return an `AuthenticationError` only where a new login helps.
+        """
+
+    def has_credentials(self, now: datetime) -> bool:
+        """Tell whether there is a login that holds at `now`; asked before each call."""
+        return True
+
+    def can_renew(self) -> bool:
+        """Tell whether `refresh_credentials` can help: not with a given token or a signing key."""
+        return False
+
+    def refresh_credentials(self) -> Flow[None]:
+        """Log in and remember the login; the engine runs it once for all callers that wait for it."""
+        yield from ()
+
+    def authenticate(self, request: Request, *, origin: str, now: datetime) -> Mapping[str, str]:
+        """Give the headers, a token or a signature, that prove who sends `request`.
+
+        Args:
+            request: the request as it will be sent.
+            origin: where it goes.
+            now: the time to sign with, in UTC.
+        """
+        return {}
+
+    def close_session(self) -> Flow[None]:
+        """Log out; the engine allows 2 s for it and hides its errors."""
+        yield from ()
+
+    def raw(self, payload: Any) -> Any:
+        """Give `payload` as a model's ``raw``: read-only, redacted, and empty with ``keep_raw=False``."""
+        return read_only(payload) if self.settings.keep_raw else ReadOnlyDict()
+
+    def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
+        """Register a machine; the task's result is the new source's id."""
+        raise UnsupportedOperationError(self.name, Operation.REGISTER_SOURCE)
+
+    def describe_source(self, source_id: str) -> Flow[SourceServer]:
+        """Describe one source."""
+        raise UnsupportedOperationError(self.name, Operation.DESCRIBE_SOURCE)
+
+    def list_sources(self, cursor: str | None) -> Flow[Page[SourceServer]]:
+        """Give the page of sources that `cursor` names, the first for ``None``."""
+        raise UnsupportedOperationError(self.name, Operation.LIST_SOURCES)
+
+    def delete_source(self, source_id: str) -> Flow[TaskInfo]:
+        """Delete the record of a source."""
+        raise UnsupportedOperationError(self.name, Operation.DELETE_SOURCE)
+
+    def unlock_target(self, replication_id: str) -> Flow[TaskInfo]:
+        """Unlock the target server of a replication."""
+        raise UnsupportedOperationError(self.name, Operation.UNLOCK_TARGET)
+
+    def create_pairing(self, spec: PairingSpec) -> Flow[TaskInfo]:
+        """Pair with another site."""
+        raise UnsupportedOperationError(self.name, Operation.CREATE_PAIRING)
+
+    def describe_pairing(self, pairing_id: str) -> Flow[Pairing]:
+        """Describe one pairing."""
+        raise UnsupportedOperationError(self.name, Operation.DESCRIBE_PAIRING)
+
+    def list_pairings(self, cursor: str | None) -> Flow[Page[Pairing]]:
+        """Give the page of pairings that `cursor` names, the first for ``None``."""
+        raise UnsupportedOperationError(self.name, Operation.LIST_PAIRINGS)
+
+    def delete_pairing(self, pairing_id: str) -> Flow[TaskInfo]:
+        """Break a pairing."""
+        raise UnsupportedOperationError(self.name, Operation.DELETE_PAIRING)
+
+    def get_task(self, last: TaskInfo) -> Flow[TaskInfo]:
+        """Look at a task again.
+
+        Args:
+            last: what was known of it; of a task that is resumed by its vendor id alone, only the id.
+        """
+        raise UnsupportedOperationError(self.name, Operation.GET_TASK)
+
+    def list_tasks(self, cursor: str | None) -> Flow[Page[TaskInfo]]:
+        """Give the page of tasks that `cursor` names, the first for ``None``."""
+        raise UnsupportedOperationError(self.name, Operation.LIST_TASKS)
+
+    def cancel_task(self, last: TaskInfo) -> Flow[TaskInfo]:
+        """Ask the vendor to end a task."""
+        raise UnsupportedOperationError(self.name, Operation.CANCEL_TASK)
+
+
+def implemented(provider: type[BaseProvider]) -> frozenset[Operation]:
+    """Tell which operations a provider class overrides."""
+    return frozenset(
+        operation
+        for operation in Operation
+        if getattr(provider, operation.value) is not getattr(BaseProvider, operation.value)
+    )

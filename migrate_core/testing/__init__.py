@@ -1,0 +1,12 @@
+"""What plug-in authors and users test with: simulators, a virtual clock, faults, and two doors to a simulator.
+
+Everything here speaks HTTP with the real providers and the real engine. Needs the extra ``simulators``.
+"""
+
+from migrate_core.testing.clock import VirtualClock
+from migrate_core.testing.faults import FaultPlan
+from migrate_core.testing.inprocess import InProcess
+from migrate_core.testing.server import serve
+from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
+
+__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "serve"]

@@ -1,0 +1,207 @@
+"""What all simulators share: routing, journal, faults, seeded ids, controls."""
+
+from __future__ import annotations
+
+import abc
+import random
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+import attrs
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from migrate_core.clock import Clock, SystemClock
+from migrate_core.errors import ConfigurationError
+from migrate_core.testing.faults import FaultPlan
+from migrate_core.testing.inprocess import ASGIApp, InProcess
+
+__all__ = ["JournalEntry", "Refusal", "Simulator", "control", "segment"]
+
+
+@attrs.frozen(kw_only=True)
+class JournalEntry:
+    """One request as the simulator received it, and the status that it answered.
+
+    Attributes:
+        path: the path as it was on the wire, still encoded.
+        query: decoded names and values, in order.
+        headers: headers with lower-case names.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    status: int
+
+
+class Refusal(Exception):
+    """Raised by a route to answer at once.
+
+    Args:
+        response: the answer.
+    """
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        super().__init__(response.status_code)
+
+
+def segment(request: Request, name: str) -> str:
+    """Give an id from the path, decoded; routes match the encoded path, so it may hold slashes."""
+    return unquote(request.path_params[name])
+
+
+def control(default: Any, doc: str) -> Any:
+    """Declare a control in a simulator's ``Controls``; the type of `default` is the type of its values."""
+    return attrs.field(default=default, metadata={"doc": doc})
+
+
+class Simulator(abc.ABC):
+    """A stateful stand-in for a vendor's service.
+
+    Args:
+        clock: the time it lives in; the machine's by default.
+        seed: where its ids come from, so that runs repeat.
+        **controls: values of its controls.
+
+    Attributes:
+        app: the ASGI application.
+        endpoint: the origin at which it is reached; that of its TCP door while it is served.
+        clock: the time it lives in.
+        faults: answers to give in place of its own.
+        journal: the requests so far.
+        controls: how it behaves; each can be changed at any time.
+    """
+
+    name: ClassVar[str]
+    Controls: ClassVar[type]
+
+    def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.endpoint = f"https://{self.name.replace('_', '-')}.invalid"
+        self.faults = FaultPlan()
+        self.journal: list[JournalEntry] = []
+        self.controls: Any = self.Controls(**controls)
+        self._seed = seed
+        self._routed = Starlette(routes=self.routes(), exception_handlers={Refusal: _answer, 404: self._no_route})
+        self._lock = threading.RLock()
+        self.app: ASGIApp = self._serve
+        self.reset()
+
+    @property
+    @abc.abstractmethod
+    def credentials(self) -> Mapping[str, str]:
+        """All credentials that it accepts, named as the provider's settings."""
+
+    @abc.abstractmethod
+    def settings(self, kind: str = "") -> dict[str, Any]:
+        """Give the settings that connect to it: ``connect(simulator.name, **simulator.settings())``.
+
+        Args:
+            kind: the kind of credentials, where there are several.
+        """
+
+    @abc.abstractmethod
+    def routes(self) -> Sequence[Route]:
+        """Name its routes."""
+
+    @abc.abstractmethod
+    def unknown_route(self) -> Response:
+        """Answer a request that no route takes."""
+
+    def reset(self) -> None:
+        """Forget everything but the controls: state, journal, faults, and the course of its ids."""
+        self._random = random.Random(self._seed)  # noqa: S311  # ids that repeat, not secrets
+        self.journal.clear()
+        self.faults.clear()
+
+    def set(self, name: str, value: str) -> None:
+        """Set a control from text, as the command line does.
+
+        Raises:
+            ConfigurationError: there is no such control, or the value is not of its type.
+        """
+        fields = attrs.fields_dict(self.Controls)
+        if name not in fields:
+            raise ConfigurationError(f"{self.name} has no control {name!r}; it has: {', '.join(fields)}")
+        try:
+            setattr(self.controls, name, _READERS[type(fields[name].default)](value))
+        except (ValueError, KeyError):
+            kind = type(fields[name].default).__name__
+            raise ConfigurationError(f"control {name} takes a {kind}, not {value!r}") from None
+
+    def new_id(self) -> str:
+        """Make an id."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def now_ms(self) -> int:
+        """Tell the time in epoch milliseconds."""
+        return int(self.clock.now().timestamp() * 1000)
+
+    @property
+    def transport(self) -> InProcess:
+        """The door without a socket, as a value for the setting ``transport``."""
+        return InProcess(self.app)
+
+    def _door(self) -> dict[str, Any]:
+        """The settings that lead to it: by TCP while it is served, else in process."""
+        if self.endpoint.startswith("http:"):
+            return {"endpoint": self.endpoint}
+        return {"endpoint": self.endpoint, "transport": self.transport}
+
+    async def _no_route(self, request: Request, error: Exception) -> Response:
+        return self.unknown_route()
+
+    async def _serve(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request: note it, perhaps as planned, and route it by its encoded path."""
+        path = scope["raw_path"].decode("latin-1")
+        scope = {**scope, "path": path, "root_path": ""}
+        request = Request(scope, receive)
+        body = await request.body()
+        answer: list[dict[str, Any]] = []
+
+        async def replay() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def keep(message: dict[str, Any]) -> None:
+            answer.append(message)
+
+        with self._lock:  # several threads may come through the door without a socket; nothing in here waits
+            planned = self.faults.take(request.method, path)
+            if planned is None or planned.after:
+                await self._routed(scope, replay, keep)
+            if planned is not None:
+                answer.clear()
+                await Response(planned.body, planned.status, headers=planned.headers)(scope, replay, keep)
+            self.journal.append(
+                JournalEntry(
+                    method=request.method,
+                    path=path,
+                    query=tuple(request.query_params.multi_items()),
+                    headers=dict(request.headers),
+                    body=body,
+                    status=next(message["status"] for message in answer if "status" in message),
+                )
+            )
+        for message in answer:
+            await send(message)
+
+
+def _flag(value: str) -> bool:
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
+
+
+_READERS: Mapping[type, Any] = {bool: _flag, int: int, float: float, str: str}
+
+
+async def _answer(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)  # noqa: S101  # registered for this class only
+    return refusal.response

@@ -1,0 +1,378 @@
+"""Between the vendor's objects and the neutral model.
+
+The tables stand in ``docs/vendors/huawei-sms.md``, section "Mapping".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from migrate_core.documents import decode
+from migrate_core.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    Fault,
+    InvalidDocumentError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    OperationNotOfferedError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitedError,
+    ServerError,
+    error_class_for,
+)
+from migrate_core.models import (
+    Check,
+    CheckResult,
+    Disk,
+    Firmware,
+    Nic,
+    OsFamily,
+    Replication,
+    ReplicationState,
+    SourceFacts,
+    SourceServer,
+    SourceSpec,
+    Stage,
+    Target,
+)
+from migrate_core.provider import Response
+from migrate_huawei_sms.models import (
+    DescribedSource,
+    EnvironmentCheck,
+    ErrorBody,
+    NetWork,
+    ServerDisk,
+    SourceDocument,
+    TaskByServerSource,
+)
+
+NAME = "huawei_sms"
+
+_STAGES: Mapping[str, Stage] = {
+    "unavailable": Stage.NOT_READY,
+    "waiting": Stage.READY,
+    "initialize": Stage.SEEDING,
+    "replicate": Stage.SEEDING,
+    "syncing": Stage.REPLICATING,
+    "skipping": Stage.REPLICATING,
+    "premigready": Stage.REPLICATING,
+    "premiged": Stage.REPLICATING,
+    "premigfailed": Stage.REPLICATING,
+    "stopping": Stage.PAUSED,
+    "stopped": Stage.PAUSED,
+    "cloning": Stage.TESTING,
+    "testing": Stage.TESTING,
+    "premiging": Stage.TESTING,
+    "cutovering": Stage.CUTTING_OVER,
+    "finished": Stage.CUT_OVER,
+    "clearing": Stage.CUT_OVER,
+    "clearfailed": Stage.CUT_OVER,
+    "cleared": Stage.FINALIZED,
+    "deleting": Stage.DELETING,
+    "error": Stage.ERROR,
+}
+
+_REPLICATION_STATES: Mapping[str, ReplicationState] = {
+    "READY": ReplicationState.NONE,
+    "RUNNING": ReplicationState.INITIAL,
+    "SYNCING": ReplicationState.CONTINUOUS,
+    "MIGRATE_SUCCESS": ReplicationState.NONE,
+    "SYNC_SUCCESS": ReplicationState.NONE,
+    "MIGRATE_FAIL": ReplicationState.STALLED,
+    "SYNC_FAIL": ReplicationState.STALLED,
+    "ABORTING": ReplicationState.PAUSED,
+    "ABORT": ReplicationState.PAUSED,
+    "DELETING": ReplicationState.DISCONNECTED,
+}
+
+_CHECK_RESULTS: Mapping[str, CheckResult] = {
+    "OK": CheckResult.OK,
+    "WARN": CheckResult.WARN,
+    "ERROR": CheckResult.ERROR,
+}
+
+_BOOT_USES = ("BOOT", "OS")
+_MEBIBYTES_BELOW = 2**27
+_SECONDS_BELOW = 10**11
+_BYTES_PER_MBIT = 125_000
+
+
+def source_from(payload: Mapping[str, Any], *, raw: Any) -> SourceServer:
+    """Read a source from the query's answer or from an item of the list.
+
+    Raises:
+        MalformedResponseError: it has no id.
+    """
+    document = decode(DescribedSource, payload)
+    if not document.id:
+        raise MalformedResponseError("the source has no id", path="id")
+    return SourceServer(
+        id=document.id,
+        provider=NAME,
+        name=document.name or document.hostname or "",
+        stage=_STAGES.get((document.state or "").lower(), Stage.UNKNOWN),
+        vendor_state="/".join(filter(None, (document.state, document.migration_cycle))),
+        facts=_facts(document),
+        checks=tuple(map(_check, document.checks or ())),
+        replication=_replication(document),
+        target=_target(document.current_task),
+        connected=document.connected,
+        registered_at=moment(document.add_date),
+        raw=raw,
+    )
+
+
+def moment(timestamp: int | None) -> datetime | None:
+    """Read a timestamp: seconds below 10^11, else milliseconds; 0 is unknown."""
+    if not timestamp or timestamp < 0:
+        return None
+    seconds = timestamp if timestamp < _SECONDS_BELOW else timestamp / 1000
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def memory_bytes(value: int | None) -> int | None:
+    """Read ``memory``: no machine has less than 128 MiB or more than 128 TiB, so below 2^27 it is MiB."""
+    if not value or value < 0:
+        return None
+    return value * 2**20 if value < _MEBIBYTES_BELOW else value
+
+
+def _facts(document: DescribedSource) -> SourceFacts:
+    return SourceFacts(
+        hostname=document.hostname or None,
+        os_family=_os_family(document.os_type),
+        os_name=document.os_version or None,
+        firmware={"BIOS": Firmware.BIOS, "UEFI": Firmware.UEFI}.get(
+            (document.firmware or "").upper(), Firmware.UNKNOWN
+        ),
+        cpu_count=document.cpu_quantity,
+        memory_bytes=memory_bytes(document.memory),
+        disks=tuple(map(_disk, document.disks or ())),
+        nics=tuple(map(_nic, document.networks or ())),
+    )
+
+
+def _os_family(os_type: str | None) -> OsFamily:
+    if not os_type:
+        return OsFamily.UNKNOWN
+    return {"LINUX": OsFamily.LINUX, "WINDOWS": OsFamily.WINDOWS}.get(os_type.upper(), OsFamily.OTHER)
+
+
+def _disk(disk: ServerDisk) -> Disk:
+    volumes = disk.physical_volumes or ()
+    uses = {disk.device_use, *(volume.device_use for volume in volumes)}
+    used = [volume.used_size for volume in volumes if volume.used_size is not None]
+    return Disk(
+        name=disk.name or "",
+        size_bytes=disk.size,
+        used_bytes=sum(used) if used else disk.used_size,
+        is_boot=bool(disk.os_disk) or not uses.isdisjoint(_BOOT_USES),
+    )
+
+
+def _nic(nic: NetWork) -> Nic:
+    return Nic(name=nic.name or "", mac=nic.mac or None, addresses=tuple(filter(None, (nic.ip, nic.ipv6))))
+
+
+def _check(check: EnvironmentCheck) -> Check:
+    parts = (check.error_or_warn, check.error_params, *(check.params or ()))
+    return Check(
+        name=check.name or "",
+        result=_CHECK_RESULTS.get((check.result or "").upper(), CheckResult.UNKNOWN),
+        code=check.error_code or "",
+        message=", ".join(dict.fromkeys(filter(None, parts))),
+    )
+
+
+def _replication(document: DescribedSource) -> Replication | None:
+    task = document.current_task
+    if task is None or not task.id:
+        return None
+    total, copied = document.totalsize, document.replicatesize
+    return Replication(
+        id=task.id,
+        state=_REPLICATION_STATES.get((task.state or "").upper(), ReplicationState.UNKNOWN),
+        total_bytes=total,
+        copied_bytes=copied,
+        percent=min(100.0, 100.0 * copied / total) if total and total > 0 and copied is not None else None,
+        rate_bytes_per_s=None if task.migrate_speed is None else task.migrate_speed * _BYTES_PER_MBIT,
+    )
+
+
+def _target(task: TaskByServerSource | None) -> Target | None:
+    if task is None:
+        return None
+    server = task.target_server
+    return Target(
+        id=(server.vm_id or None) if server else None,
+        name=(server.name or None) if server else None,
+        region=task.region_id or None,
+    )
+
+
+def document_for(spec: SourceSpec) -> SourceDocument:
+    """Make the document to register: the caller's details, completed from the neutral facts.
+
+    Raises:
+        InvalidDocumentError: the details are no `SourceDocument`.
+    """
+    details = spec.details if spec.details is not None else SourceDocument()
+    if type(details) is not SourceDocument:
+        wanted = "a SourceDocument (document_from_json() makes one of JSON)"
+        raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not {wanted}")])
+    known = _document_from_facts(spec)
+    return attrs.evolve(details, **{name: value for name, value in known.items() if getattr(details, name) is None})
+
+
+def _document_from_facts(spec: SourceSpec) -> dict[str, Any]:
+    facts = spec.facts
+    addresses = [address for nic in facts.nics for address in nic.addresses]
+    return {
+        "name": spec.name or None,
+        "hostname": facts.hostname,
+        "os_type": {OsFamily.LINUX: "LINUX", OsFamily.WINDOWS: "WINDOWS"}.get(facts.os_family),
+        "os_version": facts.os_name,
+        "firmware": {Firmware.BIOS: "BIOS", Firmware.UEFI: "UEFI"}.get(facts.firmware),
+        "cpu_quantity": facts.cpu_count,
+        "memory": facts.memory_bytes,
+        "disks": tuple(map(_server_disk, facts.disks)) or None,
+        "networks": tuple(map(_network, facts.nics)) or None,
+        "ip": next((address for address in addresses if ":" not in address), None),
+        "ipv6": next((address for address in addresses if ":" in address), None),
+    }
+
+
+def _server_disk(disk: Disk) -> ServerDisk:
+    return ServerDisk(
+        name=disk.name,
+        device_use="BOOT" if disk.is_boot else "NORMAL",
+        size=disk.size_bytes,
+        used_size=disk.used_bytes,
+        physical_volumes=(),
+        os_disk=disk.is_boot,
+    )
+
+
+def _network(nic: Nic) -> NetWork:
+    return NetWork(
+        name=nic.name,
+        ip=next((address for address in nic.addresses if ":" not in address), None),
+        ipv6=next((address for address in nic.addresses if ":" in address), None),
+        mac=nic.mac,
+    )
+
+
+def acknowledge(response: Response) -> None:
+    """Accept the answer to a change: the pages promise a text, show ``{}``, and older ones have nothing.
+
+    Raises:
+        MalformedResponseError: it is a web page, so it came from a proxy and not from the service.
+    """
+    response.expect(200)
+    kind = response.headers.get("content-type", "")
+    if "html" in kind or response.body.lstrip().startswith(b"<"):
+        raise MalformedResponseError("the answer is a web page, not the service's")
+
+
+_CODES: Mapping[str, type[ApiError]] = {
+    "SMS.9004": PermissionDeniedError,
+    "SMS.6526": QuotaExceededError,
+    "SMS.2013": ConflictError,
+    "SMS.2015": ConflictError,
+    "SMS.2216": NotFoundError,
+    "SMS.2252": NotFoundError,
+    "SMS.2002": PermissionDeniedError,
+    "SMS.2248": PermissionDeniedError,
+    "APIGW.0101": OperationNotOfferedError,
+    "APIGW.0103": ServerError,
+    "APIGW.0104": ServerError,
+    "APIGW.0105": ServerError,
+    "APIGW.0106": ServerError,
+    "APIGW.0301": AuthenticationError,
+    "APIGW.0303": AuthenticationError,
+    "APIGW.0305": AuthenticationError,
+    "APIGW.0307": AuthenticationError,
+    "APIGW.0311": AuthenticationError,
+    "APIGW.0302": PermissionDeniedError,
+    "APIGW.0304": PermissionDeniedError,
+    "APIGW.0306": PermissionDeniedError,
+    "APIGW.0308": RateLimitedError,
+    "APIGW.0310": PermissionDeniedError,
+    "APIGW.0401": PermissionDeniedError,
+    "APIGW.0402": PermissionDeniedError,
+    "APIGW.0404": PermissionDeniedError,
+    "APIGW.0501": QuotaExceededError,
+    "APIGW.0502": QuotaExceededError,
+    "APIGW.0801": PermissionDeniedError,
+    "APIGW.0802": PermissionDeniedError,
+}
+
+_ACTION = re.compile(r"perform action (\S+)")
+
+
+def error_from(response: Response) -> ApiError:
+    """Make an error of an answer: by the vendor's code, by the status where the code says nothing."""
+    body = _error_object(response)
+    code = _first(body, "error_code", "errorCode", "code")
+    message = _first(body, "error_msg", "errorMsg", "message") or f"answered {response.status} without a reason"
+    error = decode(ErrorBody, body)
+    details = {
+        "encoded_authorization_message": error.encoded_authorization_message,
+        "error_param": error.error_param,
+        "details": tuple(
+            {"error_code": detail.error_code, "error_msg": detail.error_msg} for detail in error.details or ()
+        ),
+    }
+    failure = _class_for(code, response.status)(
+        message,
+        provider=NAME,
+        status=response.status,
+        code=code,
+        request_id=_first(body, "request_id") or response.headers.get("x-request-id", ""),
+        details={name: value for name, value in details.items() if value},
+    )
+    if isinstance(failure, PermissionDeniedError):
+        found = _ACTION.search(" ".join([*(error.error_param or ()), message]))
+        failure.action = found[1] if found else ""
+    return failure
+
+
+def _class_for(code: str, status: int) -> type[ApiError]:
+    if code in _CODES:
+        return _CODES[code]
+    if status == 401 and code.startswith("SMS."):
+        # The service answers 401 for things that no login mends.
+        return InvalidRequestError
+    return error_class_for(status)
+
+
+def _error_object(response: Response) -> Mapping[str, Any]:
+    """Find the object that describes the error: the gateway's, the service's or the identity service's."""
+    try:
+        body = response.json()
+    except MalformedResponseError:
+        return {}
+    if not isinstance(body, dict):
+        return {}
+    inner = body.get("error")
+    return inner if isinstance(inner, dict) else body
+
+
+def _first(body: Mapping[str, Any], *names: str) -> str:
+    for name in names:
+        value = body.get(name)
+        if isinstance(value, str | int) and value != "":
+            return str(value)
+    return ""

@@ -1,0 +1,538 @@
+"""A stateful stand-in for Huawei Cloud SMS and the identity service in front of it.
+
+Paths, fields, status codes and error bodies are those of ``docs/vendors/huawei-sms.md``. Where the vendor's pages are
+silent, this does what that page marks as inferred: an unknown source is refused with 400 ``SMS.2216``, an unknown task
+with 404 ``SMS.2252``, and the names of the checks for Linux are ours. What the tables allow is accepted; what is
+missing for a migration shows up as failed checks.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from migrate_core.documents import decode, encode
+from migrate_core.errors import Fault
+from migrate_core.testing.simulator import Refusal, Simulator, control, segment
+from migrate_huawei_sms.auth import ALGORITHM, DATE_FORMAT, canonical_request, signature_of
+from migrate_huawei_sms.models import (
+    DescribedSource,
+    DiskIntargetServer,
+    EnvironmentCheck,
+    InitTargetServer,
+    PhysicalVolumes,
+    ServerDisk,
+    SourceDocument,
+    TargetServerById,
+    TaskByServerSource,
+)
+
+__all__ = ["HuaweiSmsSimulator"]
+
+_CLOCK_SKEW = timedelta(minutes=15)
+_TOKEN_LIFE = timedelta(hours=24)
+_MOST_PER_PAGE = 200
+
+_FILE_SYSTEMS = {
+    "LINUX": ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "swap", "lvm2_member"),
+    "WINDOWS": ("ntfs",),
+}
+_LISTED = (
+    "id",
+    "ip",
+    "name",
+    "enterprise_project_id",
+    "add_date",
+    "os_type",
+    "os_version",
+    "oem_system",
+    "state",
+    "connected",
+    "cpu_quantity",
+    "memory",
+    "current_task",
+    "checks",
+    "init_target_server",
+    "replicatesize",
+    "totalsize",
+    "last_visit_time",
+    "stage_action_time",
+    "state_action_time",
+    "migration_cycle",
+    "has_tc",
+)
+_WRITE_ONLY = (
+    "virtualization_type",
+    "linux_block_check",
+    "domain_id",
+    "has_rsync",
+    "paravirtualization",
+    "raw_devices",
+    "driver_files",
+    "system_services",
+    "account_rights",
+    "boot_loader",
+    "system_dir",
+    "kernel_version",
+    "start_type",
+    "io_read_wait",
+    "platform",
+)
+
+
+@attrs.define
+class Controls:
+    """How the simulator behaves.
+
+    Attributes:
+        deny: an action, such as ``sms:server:delete``, that is refused with 403.
+        unlock_offered: whether the call to unlock is published at all.
+        agent_connected: what new sources say of their agent.
+    """
+
+    deny: str = control("", "an action, such as sms:server:delete, to refuse with 403")
+    unlock_offered: bool = control(True, "whether the call to unlock is published")
+    agent_connected: bool = control(False, "whether the agents of new sources are connected")
+
+
+@attrs.define
+class _Migration:
+    source_id: str
+    task: TaskByServerSource
+    locked: bool = True
+
+
+class HuaweiSmsSimulator(Simulator):
+    """Huawei Cloud SMS in memory.
+
+    It accepts a given token, tokens that its identity service hands out for the user's login, and signed requests.
+    """
+
+    name = "huawei_sms"
+    Controls = Controls
+    controls: Controls
+
+    _TOKEN = "simulated-iam-token"  # noqa: S105  # invented, accepted by this simulator only
+    _ACCESS_KEY, _SECRET_KEY = "SIMULATEDACCESSKEY00", "simulated-secret-key-000000000000000000"
+    _DOMAIN, _USER, _PASSWORD = "simulated-account", "operator", "simulated-password"
+    _PROJECT = "ap-southeast-3"
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        return {
+            "token": self._TOKEN,
+            "iam_endpoint": self.endpoint,
+            "domain_name": self._DOMAIN,
+            "username": self._USER,
+            "password": self._PASSWORD,
+            "project_name": self._PROJECT,
+            "access_key": self._ACCESS_KEY,
+            "secret_key": self._SECRET_KEY,
+        }
+
+    def settings(self, kind: str = "token") -> dict[str, Any]:
+        """Give the settings that connect to it.
+
+        Args:
+            kind: ``token``, ``login`` or ``key``.
+        """
+        names = {
+            "": ("token",),
+            "token": ("token",),
+            "login": ("iam_endpoint", "domain_name", "username", "password", "project_name"),
+            "key": ("access_key", "secret_key"),
+        }[kind]
+        return {**self._door(), **{name: self.credentials[name] for name in names}}
+
+    def reset(self) -> None:
+        super().reset()
+        self._sources: dict[str, DescribedSource] = {}
+        self._registered: dict[str, SourceDocument] = {}
+        self._migrations: dict[str, _Migration] = {}
+        self._tokens: dict[str, datetime] = {}
+        self._checks = 524146
+
+    # Controls beyond plain values.
+
+    def start_migration(self, source_id: str) -> str:
+        """Do what an operator does in the console: set a target and start the migration.
+
+        The target server is created and locked. It is started whatever the checks say.
+
+        Args:
+            source_id: a registered source.
+
+        Returns:
+            The id of the migration task, which is the neutral replication's.
+        """
+        source = self._sources[source_id]
+        now = self.now_ms()
+        task = TaskByServerSource(
+            id=self.new_id(),
+            name="MigrationTask",
+            type="MIGRATE_FILE" if source.os_type == "LINUX" else "MIGRATE_BLOCK",
+            state="RUNNING",
+            start_date=now,
+            speed_limit=0,
+            migrate_speed=0.0,
+            start_target_server=True,
+            vm_template_id=self.new_id(),
+            region_id=self._PROJECT,
+            project_name=self._PROJECT,
+            project_id=self.new_id().replace("-", ""),
+            target_server=TargetServerById(vm_id=self.new_id(), name=source.name),
+            log_collect_status="INIT",
+            exist_server=False,
+            use_public_ip=True,
+        )
+        self._migrations[task.id or ""] = _Migration(source_id, task)
+        self._sources[source_id] = attrs.evolve(
+            source,
+            state="initialize",
+            migration_cycle="replicating",
+            current_task=task,
+            replicatesize=0,
+            totalsize=sum(
+                volume.used_size or 0 for disk in source.disks or () for volume in disk.physical_volumes or ()
+            ),
+            state_action_time=now,
+            stage_action_time=now,
+        )
+        return task.id or ""
+
+    def locked(self, replication_id: str) -> bool:
+        """Tell whether the target server of a replication is locked."""
+        return self._migrations[replication_id].locked
+
+    def add_sources(self, count: int) -> list[str]:
+        """Register `count` small machines; gives their ids."""
+        return [
+            self._add(SourceDocument(name=f"host-{number}", hostname=f"host-{number}", os_type="LINUX"))
+            for number in range(count)
+        ]
+
+    def registered(self, source_id: str) -> SourceDocument:
+        """Give what was registered, write-only fields included."""
+        return self._registered[source_id]
+
+    def expire_tokens(self) -> None:
+        """Make every token that was handed out invalid."""
+        self._tokens.clear()
+
+    # Routes.
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route("/v3/auth/tokens", self._fetch_token, methods=["POST"]),
+            Route("/v3/sources", self._register, methods=["POST"]),
+            Route("/v3/sources", self._list, methods=["GET"]),
+            Route("/v3/sources/{source_id}", self._describe, methods=["GET"]),
+            Route("/v3/sources/{source_id}", self._delete, methods=["DELETE"]),
+            Route("/v3/tasks/{task_id}/unlock", self._unlock, methods=["POST"]),
+        ]
+
+    def unknown_route(self) -> Response:
+        return self._gateway_error(404, "APIGW.0101", "The API does not exist or has not been published.")
+
+    async def _fetch_token(self, request: Request) -> Response:
+        login = await _json_object(request)
+        try:
+            user = login["auth"]["identity"]["password"]["user"]
+            given = (user["domain"]["name"], user["name"], user["password"])
+        except (KeyError, TypeError):
+            return _identity_error(400, "Bad Request", "The request body is invalid.")
+        if given != (self._DOMAIN, self._USER, self._PASSWORD):
+            return _identity_error(401, "Unauthorized", "The username or password is wrong.")
+        token = self.new_id()
+        self._tokens[token] = self.clock.now() + _TOKEN_LIFE
+        issued, expires = (
+            moment.strftime("%Y-%m-%dT%H:%M:%S.%f000Z") for moment in (self.clock.now(), self._tokens[token])
+        )
+        body = {"token": {"expires_at": expires, "issued_at": issued, "methods": ["password"]}}
+        return JSONResponse(body, 201, headers={"X-Subject-Token": token})
+
+    async def _register(self, request: Request) -> Response:
+        await self._authorize(request, "sms:server:register")
+        payload = await _json_object(request)
+        faults: list[Fault] = []
+        document = decode(SourceDocument, payload, faults)
+        if faults:
+            return _service_error(400, "SMS.6201", f"The request is invalid: {faults[0]}")
+        return JSONResponse({"id": self._add(document)})
+
+    async def _list(self, request: Request) -> Response:
+        await self._authorize(request, "sms:server:list")
+        query = request.query_params
+        limit = min(_whole(query.get("limit"), _MOST_PER_PAGE) or _MOST_PER_PAGE, _MOST_PER_PAGE)
+        offset = _whole(query.get("offset"), 0)
+        matching = [
+            source
+            for source in self._sources.values()
+            if all(getattr(source, name) == query[name] for name in ("id", "ip", "name", "state") if query.get(name))
+        ]
+        page = [_without(encode(source), keep=_LISTED) for source in matching[offset : offset + limit]]
+        return JSONResponse({"count": len(matching), "source_servers": page})
+
+    async def _describe(self, request: Request) -> Response:
+        await self._authorize(request, "sms:server:get")
+        payload = encode(self._source(segment(request, "source_id")))
+        for name in _WRITE_ONLY:
+            payload.pop(name, None)
+        return JSONResponse(payload)
+
+    async def _delete(self, request: Request) -> Response:
+        await self._authorize(request, "sms:server:delete")
+        source = self._source(segment(request, "source_id"))
+        del self._sources[source.id or ""]
+        for task_id in [task for task, migration in self._migrations.items() if migration.source_id == source.id]:
+            del self._migrations[task_id]
+        return Response(status_code=200)
+
+    async def _unlock(self, request: Request) -> Response:
+        if not self.controls.unlock_offered:
+            return self.unknown_route()
+        await self._authorize(request, "sms:server:unlock")
+        migration = self._migrations.get(segment(request, "task_id"))
+        if migration is None:
+            return _service_error(404, "SMS.2252", "The task does not exist.")
+        migration.locked = False
+        return JSONResponse({})
+
+    # State.
+
+    def _source(self, source_id: str) -> DescribedSource:
+        if source_id not in self._sources:
+            raise Refusal(_service_error(400, "SMS.2216", "The source server does not exist."))
+        return self._sources[source_id]
+
+    def _add(self, document: SourceDocument) -> str:
+        """Keep a new source, or update the one whose id the document names; check its fitness."""
+        known = document.id if document.id in self._sources else None
+        source_id = known or self.new_id()
+        now = self.now_ms()
+        checks = tuple(self._numbered(_checks(document)))
+        failed = any(check.result == "ERROR" for check in checks)
+        given = {name: getattr(document, name) for name in attrs.fields_dict(SourceDocument)}
+        self._registered[source_id] = document
+        self._sources[source_id] = DescribedSource(
+            **{
+                **given,
+                "id": source_id,
+                "name": document.name or document.hostname,
+                "btrfs_list": document.btrfs_list or (),
+                "volume_groups": document.volume_groups or (),
+                "networks": document.networks or (),
+                "disks": document.disks or (),
+                "state": "unavailable" if failed else "waiting",
+                "migration_cycle": "checking",
+                "enterprise_project_id": "0",
+                "add_date": self._sources[known].add_date if known else now,
+                "connected": self.controls.agent_connected,
+                "checks": checks,
+                "init_target_server": _recommended(document),
+                "state_action_time": now,
+                "stage_action_time": now,
+                "last_visit_time": now,
+                "replicatesize": 0,
+                "totalsize": 0,
+            }
+        )
+        return source_id
+
+    def _numbered(self, checks: Iterator[EnvironmentCheck]) -> Iterator[EnvironmentCheck]:
+        for check in checks:
+            yield attrs.evolve(check, id=self._checks)
+            self._checks += 1
+
+    # Authentication.
+
+    async def _authorize(self, request: Request, action: str) -> None:
+        """Let a request pass that is authenticated and allowed `action`.
+
+        Raises:
+            Refusal: it is not.
+        """
+        if "x-auth-token" in request.headers:
+            self._check_token(request.headers["x-auth-token"])
+        else:
+            self._check_signature(request, await request.body())
+        if self.controls.deny == action:
+            raise Refusal(_denied(action))
+
+    def _check_token(self, token: str) -> None:
+        expires = self._tokens.get(token)
+        if token != self._TOKEN and (expires is None or expires <= self.clock.now()):
+            raise Refusal(self._gateway_error(401, "APIGW.0307", "The token must be updated."))
+
+    def _check_signature(self, request: Request, body: bytes) -> None:
+        given = _authorization(request.headers.get("authorization", ""))
+        date = request.headers.get("x-sdk-date", "")
+        if given.get("Access") != self._ACCESS_KEY or not self._timely(date):
+            raise Refusal(self._gateway_error(401, "APIGW.0301", "Incorrect IAM authentication information."))
+        signed = {name: request.headers.get(name, "").strip() for name in given.get("SignedHeaders", "").split(";")}
+        expected = signature_of(
+            self._SECRET_KEY,
+            date,
+            canonical_request(request.method, request.url.path, request.query_params.multi_items(), signed, body),
+        )
+        if "x-sdk-date" not in signed or not hmac.compare_digest(expected, given.get("Signature", "")):
+            raise Refusal(
+                self._gateway_error(
+                    401, "APIGW.0301", "Incorrect IAM authentication information: verify aksk signature fail."
+                )
+            )
+
+    def _timely(self, date: str) -> bool:
+        try:
+            sent = datetime.strptime(date, DATE_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            return False
+        return abs(self.clock.now() - sent) <= _CLOCK_SKEW
+
+    def _gateway_error(self, status: int, code: str, message: str) -> Response:
+        return JSONResponse({"error_code": code, "error_msg": message, "request_id": self.new_id()}, status)
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    try:
+        payload = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        raise Refusal(_service_error(400, "SMS.6201", "The request body is no JSON object."))
+    return payload
+
+
+def _authorization(header: str) -> dict[str, str]:
+    algorithm, _, rest = header.partition(" ")
+    if algorithm != ALGORITHM:
+        return {}
+    pairs = (part.strip().partition("=") for part in rest.split(","))
+    return {name: value for name, _, value in pairs}
+
+
+def _whole(value: str | None, default: int) -> int:
+    return int(value) if value and value.isascii() and value.isdigit() else default
+
+
+def _without(payload: dict[str, Any], *, keep: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in payload.items() if name in keep}
+
+
+def _service_error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error_code": code, "error_msg": message}, status)
+
+
+def _identity_error(status: int, title: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": status, "message": message, "title": title}}, status)
+
+
+def _denied(action: str) -> Response:
+    reason = f"You do not have permission to perform action {action} on resource *."
+    body = {
+        "error_code": "SMS.9004",
+        "error_msg": f"The current account does not have the permission to execute policy. {reason}",
+        "encoded_authorization_message": "simulated-authorization-message",
+        "error_param": [reason],
+        "details": [{"error_code": "SMS.9004", "error_msg": reason}],
+    }
+    return JSONResponse(body, 403)
+
+
+def _recommended(document: SourceDocument) -> InitTargetServer:
+    """Recommend a target like the source: the same disks, the booting one as system disk."""
+    return InitTargetServer(
+        disks=tuple(
+            DiskIntargetServer(
+                name=disk.name,
+                size=disk.size,
+                used_size=disk.used_size,
+                device_use="OS" if disk.device_use in ("BOOT", "OS") else "NORMAL",
+                physical_volumes=tuple(
+                    PhysicalVolumes(**{name: getattr(volume, name) for name in attrs.fields_dict(PhysicalVolumes)})
+                    for volume in disk.physical_volumes or ()
+                ),
+            )
+            for disk in document.disks or ()
+        ),
+        volume_groups=document.volume_groups or (),
+    )
+
+
+def _checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
+    """Check a machine's fitness by what was registered of it."""
+    disks = document.disks or ()
+    yield _verdict("OS_VERSION", bool(document.os_version), "SMS.6616", "the OS version is not known")
+    yield _verdict("FIRMWARE", document.firmware in ("BIOS", "UEFI"), "SMS.6618", "the boot mode is not known")
+    yield _verdict("CPU", bool(document.cpu_quantity), "SMS.6501", "the number of CPUs is not known")
+    yield _verdict("MEMORY", bool(document.memory), "SMS.6502", "the memory size is not known")
+    yield _verdict(
+        "PARTITION_STYLE",
+        bool(disks) and all(disk.partition_style in ("MBR", "GPT") for disk in disks),
+        "SMS.6531",
+        "a disk's partition style is not known",
+    )
+    yield _verdict(
+        "BOOT_DISK", any(disk.device_use in ("BOOT", "OS") for disk in disks), "SMS.6531", "no disk boots the machine"
+    )
+    strange = sorted(_strange_file_systems(document.os_type or "", disks))
+    yield _verdict("FILE_SYSTEM", not strange, "SMS.6509", f"unsupported file systems: {', '.join(strange)}")
+    full = sorted(_full_volumes(disks))
+    yield _verdict("FREE_SPACE", not full, "SMS.1351", f"no free space on {', '.join(full)}")
+    yield from _linux_checks(document) if document.os_type == "LINUX" else _windows_checks(document)
+
+
+def _linux_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
+    yield _verdict("RSYNC", bool(document.has_rsync), "SMS.6517", "rsync is not installed, or not reported")
+    yield _verdict("BOOT_LOADER", document.boot_loader == "GRUB", "SMS.6564", "the boot loader is not GRUB")
+    yield _verdict(
+        "RAW_DEVICES", document.raw_devices is not None, "SMS.6520", "the raw devices are not reported", "WARN"
+    )
+    yield _verdict("TC", document.has_tc is not None, "SMS.6521", "it is not reported whether tc is installed", "WARN")
+    yield _verdict(
+        "PARAVIRTUALIZATION",
+        document.paravirtualization is False,
+        "SMS.6522",
+        "paravirtualized machines may not start on the target",
+        "WARN",
+    )
+
+
+def _windows_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
+    yield _verdict("SYSTEM_ROOT", bool(document.system_dir), "SMS.6503", "the system directory is not known")
+    yield _verdict("OEM_SYSTEM", not document.oem_system, "SMS.6510", "OEM editions lose their activation", "WARN")
+    yield _verdict("DRIVER_FILE", document.driver_files is False, "SMS.6511", "driver files are missing")
+    yield _verdict("SERVICE", document.system_services is False, "SMS.6533", "system services are abnormal")
+    yield _verdict("ACCOUNT_RIGHTS", document.account_rights is True, "SMS.6512", "the account lacks rights")
+
+
+def _strange_file_systems(os_type: str, disks: Sequence[ServerDisk]) -> set[str]:
+    known = _FILE_SYSTEMS.get(os_type, ())
+    volumes = [volume for disk in disks for volume in disk.physical_volumes or ()]
+    return {volume.file_system for volume in volumes if volume.file_system and volume.file_system.lower() not in known}
+
+
+def _full_volumes(disks: Sequence[ServerDisk]) -> set[str]:
+    """Name the mounted partitions that are full; swap and parts of volume groups always are."""
+    volumes = [volume for disk in disks for volume in disk.physical_volumes or ()]
+    return {
+        volume.name or volume.mount_point
+        for volume in volumes
+        if volume.mount_point and volume.size and volume.used_size is not None and volume.used_size >= volume.size
+    }
+
+
+def _verdict(name: str, good: bool, code: str, reason: str, otherwise: str = "ERROR") -> EnvironmentCheck:
+    if good:
+        return EnvironmentCheck(name=name, result="OK", params=("",), error_params="")
+    return EnvironmentCheck(
+        name=name, result=otherwise, params=("",), error_code=code, error_or_warn=reason, error_params=""
+    )

@@ -1,0 +1,41 @@
+"""The two logins: a session at the gateway, and within it one at the other site.
+
+The facts are in ``docs/vendors/vmware-srm.md``, section "Session".
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import attrs
+
+from migrate_core.errors import InvalidArgumentError
+
+SESSION_HEADER = "x-dr-session"
+
+
+@attrs.frozen
+class Login:
+    """A user's name and password, sent as HTTP Basic."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+
+    def headers(self) -> Mapping[str, str]:
+        """Give the header that carries the login.
+
+        Raises:
+            InvalidArgumentError: the name has a colon, which HTTP Basic cannot carry.
+        """
+        if ":" in self.username:
+            raise InvalidArgumentError("HTTP Basic cannot carry a user name with a colon")
+        return {"Authorization": f"Basic {base64.b64encode(self._pair()).decode()}"}
+
+    def _pair(self) -> bytes:
+        return f"{self.username}:{self.password}".encode()
+
+
+def session_headers(session: str | None) -> Mapping[str, str]:
+    """Give the header that names a session."""
+    return {SESSION_HEADER: session} if session else {}
