@@ -60,7 +60,7 @@ def segment(request: Request, name: str) -> str:
 
 
 def control(default: Any, doc: str) -> Any:
-    """Declare a control in a simulator's ``Controls``; the type of `default` is the type of its values."""
+    """Declare a control in a simulator's controls; the type of `default` is the type of its values."""
     return attrs.field(default=default, metadata={"doc": doc})
 
 
@@ -82,14 +82,14 @@ class Simulator(abc.ABC):
     """
 
     name: ClassVar[str]
-    Controls: ClassVar[type]
+    controls_type: ClassVar[type]
 
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()
         self.endpoint = f"https://{self.name.replace('_', '-')}.invalid"
         self.faults = FaultPlan()
         self.journal: list[JournalEntry] = []
-        self.controls: Any = self.Controls(**controls)
+        self.controls: Any = self.controls_type(**controls)
         self._seed = seed
         self._routed = Starlette(routes=self.routes(), exception_handlers={Refusal: _answer, 404: self._no_route})
         self._lock = threading.RLock()
@@ -129,7 +129,7 @@ class Simulator(abc.ABC):
         Raises:
             ConfigurationError: there is no such control, or the value is not of its type.
         """
-        fields = attrs.fields_dict(self.Controls)
+        fields = attrs.fields_dict(self.controls_type)
         if name not in fields:
             raise ConfigurationError(f"{self.name} has no control {name!r}; it has: {', '.join(fields)}")
         try:

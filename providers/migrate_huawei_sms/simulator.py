@@ -89,7 +89,7 @@ _WRITE_ONLY = (
 
 
 @attrs.define
-class Controls:
+class HuaweiSmsControls:
     """How the simulator behaves.
 
     Attributes:
@@ -117,8 +117,8 @@ class HuaweiSmsSimulator(Simulator):
     """
 
     name = "huawei_sms"
-    Controls = Controls
-    controls: Controls
+    controls_type = HuaweiSmsControls
+    controls: HuaweiSmsControls
 
     _TOKEN = "simulated-iam-token"  # noqa: S105  # invented, accepted by this simulator only
     _ACCESS_KEY, _SECRET_KEY = "SIMULATEDACCESSKEY00", "simulated-secret-key-000000000000000000"
