@@ -16,21 +16,42 @@ PATIENCE = 300.0
 _SHORTEST_LOOK = 1.0
 
 
-def next_delay(elapsed: float, progress: float | None) -> float:
-    """Choose how long to wait before the next look.
+class Pace:
+    """Chooses when to look next, from what the looks so far have seen.
 
-    Half of the time that the reported progress leaves, so that the looks close in on the end; without progress a
-    twentieth of the time waited so far.
+    Half of the time that the reported progress leaves, so that the looks close in on the end; where there is no
+    progress to go by, a twentieth of the time waited so far.
 
     Args:
-        elapsed: seconds since the wait began.
-        progress: percent, if the vendor reports it.
-
-    Returns:
-        Seconds, between 1 and 30.
+        now: when the wait begins, by a monotonic clock.
+        progress: percent at that time, if the vendor reports it.
     """
-    delay = elapsed * (100 - progress) / progress / 2 if progress and 0 < progress <= 100 else elapsed / 20
-    return min(max(delay, SHORTEST), LONGEST)
+
+    def __init__(self, now: float, progress: float | None) -> None:
+        self._began = now
+        self._origin = (now, progress or 0.0)
+
+    def delay(self, now: float, progress: float | None) -> float:
+        """Choose how long to wait before the next look.
+
+        Args:
+            now: the time, by the same clock.
+            progress: percent, as last seen.
+
+        Returns:
+            Seconds, between `SHORTEST` and `LONGEST`.
+        """
+        at, origin = self._origin
+        if not progress:
+            self._origin = (now, 0.0)  # still in the queue: the work has not begun
+        elif progress > origin and now > at:
+            rate = (progress - origin) / (now - at)
+            return _between((100 - progress) / rate / 2)
+        return _between((now - self._began) / 20)
+
+
+def _between(seconds: float) -> float:
+    return min(max(seconds, SHORTEST), LONGEST)
 
 
 def watch(
@@ -57,9 +78,10 @@ def watch(
         MigrateError: looks failed in a way that waiting does not mend, or for longer than `PATIENCE`.
     """
     deadline = Deadline.after(clock, timeout)
-    began = seen = clock.monotonic()
+    seen = clock.monotonic()
+    pace = Pace(seen, last.progress)
     while not last.status.terminal and not last.needs_input:
-        delay = next_delay(clock.monotonic() - began, last.progress)
+        delay = pace.delay(clock.monotonic(), last.progress)
         yield Sleep(min(delay, deadline.remaining()))
         try:
             last = yield from look(last, max(deadline.remaining(), _SHORTEST_LOOK))

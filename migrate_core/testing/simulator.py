@@ -6,7 +6,7 @@ import abc
 import random
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -166,12 +166,12 @@ class Simulator(abc.ABC):
         scope = {**scope, "path": path, "root_path": ""}
         request = Request(scope, receive)
         body = await request.body()
-        answer: list[dict[str, Any]] = []
+        answer: list[MutableMapping[str, Any]] = []
 
         async def replay() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def keep(message: dict[str, Any]) -> None:
+        async def keep(message: MutableMapping[str, Any]) -> None:
             answer.append(message)
 
         with self._lock:  # several threads may come through the door without a socket; nothing in here waits
