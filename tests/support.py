@@ -11,12 +11,14 @@ from typing import Any
 
 import migrate_core as mc
 
-DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parent.parent
 
 
 def example(name: str) -> Any:
-    """Load one of the vendors' example bodies, such as ``huawei_sms/query-response.json``."""
-    return json.loads((DATA / name).read_text(encoding="utf-8"))
+    """Load a vendor's example body, such as ``huawei_sms/query-response.json``, or test data of that name."""
+    provider, _, file = name.partition("/")
+    places = (ROOT / "providers" / f"migrate_{provider}" / "examples" / file, ROOT / "tests" / "data" / name)
+    return json.loads(next(path for path in places if path.exists()).read_text(encoding="utf-8"))
 
 
 class Caller:

@@ -3,10 +3,28 @@
 Everything here speaks HTTP with the real providers and the real engine. Needs the extra ``simulators``.
 """
 
+from typing import Any
+
+from migrate_core._registry import SIMULATORS, load
 from migrate_core.testing.clock import VirtualClock
 from migrate_core.testing.faults import FaultPlan
 from migrate_core.testing.inprocess import InProcess
 from migrate_core.testing.server import serve
 from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
 
-__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "serve"]
+__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "serve", "simulator"]
+
+
+def simulator(name: str, **options: Any) -> Simulator:
+    """Make an installed simulator.
+
+    Args:
+        name: name of its provider, such as ``huawei_sms``.
+        **options: what `Simulator` takes.
+
+    Raises:
+        ProviderNotFoundError: no simulator of that name is installed.
+        ProviderLoadError: it cannot be loaded.
+    """
+    made: Simulator = load(SIMULATORS, name)(**options)
+    return made

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
 
 from migrate_core.testing.simulator import Simulator
 
-__all__ = ["bind", "configured", "serve"]
+__all__ = ["serve", "serve_here"]
 
 HOST = "127.0.0.1"
 
 
-def bind(port: int = 0) -> socket.socket:
+def _bind(port: int) -> socket.socket:
     """Take a loopback port; any free one for 0."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def bind(port: int = 0) -> socket.socket:
     return listener
 
 
-def configured(simulator: Simulator) -> uvicorn.Config:
+def _configured(simulator: Simulator) -> uvicorn.Config:
     """Configure a quiet server for `simulator`."""
     return uvicorn.Config(
         simulator.app,
@@ -59,13 +59,13 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[str]:
     Raises:
         OSError: the port is taken.
     """
-    listener = bind(port)
+    listener = _bind(port)
     before = simulator.endpoint
-    server = _Server(configured(simulator))
+    server = _Server(simulator)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=f"{simulator.name} simulator")
+    simulator.endpoint = _origin(listener)
     thread.start()
     server.ready.wait()
-    simulator.endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
     try:
         yield simulator.endpoint
     finally:
@@ -75,13 +75,37 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[str]:
         listener.close()
 
 
+def serve_here(simulator: Simulator, port: int, ready: Callable[[], None]) -> None:
+    """Serve a simulator from the calling thread, which must be the main one, until SIGINT or SIGTERM.
+
+    Args:
+        simulator: what to serve.
+        port: the port; any free one for 0.
+        ready: called once it listens.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    with _bind(port) as listener, suppress(KeyboardInterrupt):
+        simulator.endpoint = _origin(listener)
+        _Server(simulator, ready).run(sockets=[listener])
+
+
+def _origin(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    """A server that says when it listens."""
+
+    def __init__(self, simulator: Simulator, announce: Callable[[], None] = lambda: None) -> None:
+        super().__init__(_configured(simulator))
         self.ready = threading.Event()
+        self._announce = announce
 
     async def startup(self, *args: Any, **kwargs: Any) -> None:
         try:
             await super().startup(*args, **kwargs)
+            self._announce()
         finally:
             self.ready.set()

@@ -2,8 +2,8 @@
 
 Paths, fields, status codes and error bodies are those of ``docs/vendors/huawei-sms.md``. Where the vendor's pages are
 silent, this does what that page marks as inferred: an unknown source is refused with 400 ``SMS.2216``, an unknown task
-with 404 ``SMS.2252``, and the names of the checks for Linux are ours. What the tables allow is accepted; what is
-missing for a migration shows up as failed checks.
+with 404 ``SMS.2252``, the names of the checks for Linux are ours, and a check has a code only where one is published.
+What the tables allow is accepted; what is missing for a migration shows up as failed checks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from typing import Any
 
 import attrs
@@ -33,9 +34,10 @@ from migrate_huawei_sms.models import (
     SourceDocument,
     TargetServerById,
     TaskByServerSource,
+    document_from_json,
 )
 
-__all__ = ["HuaweiSmsSimulator"]
+__all__ = ["HuaweiSmsSimulator", "example_document"]
 
 _CLOCK_SKEW = timedelta(minutes=15)
 _TOKEN_LIFE = timedelta(hours=24)
@@ -90,17 +92,12 @@ _WRITE_ONLY = (
 
 @attrs.define
 class HuaweiSmsControls:
-    """How the simulator behaves.
-
-    Attributes:
-        deny: an action, such as ``sms:server:delete``, that is refused with 403.
-        unlock_offered: whether the call to unlock is published at all.
-        agent_connected: what new sources say of their agent.
-    """
+    """How the simulator behaves."""
 
     deny: str = control("", "an action, such as sms:server:delete, to refuse with 403")
     unlock_offered: bool = control(True, "whether the call to unlock is published")
     agent_connected: bool = control(False, "whether the agents of new sources are connected")
+    start_migration: bool = control(False, "whether a migration starts for each new source, its target locked")
 
 
 @attrs.define
@@ -266,7 +263,10 @@ class HuaweiSmsSimulator(Simulator):
         document = decode(SourceDocument, payload, faults)
         if faults:
             return _service_error(400, "SMS.6201", f"The request is invalid: {faults[0]}")
-        return JSONResponse({"id": self._add(document)})
+        source_id = self._add(document)
+        if self.controls.start_migration:
+            self.start_migration(source_id)
+        return JSONResponse({"id": source_id})
 
     async def _list(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:list")
@@ -401,6 +401,12 @@ class HuaweiSmsSimulator(Simulator):
         return JSONResponse({"error_code": code, "error_msg": message, "request_id": self.new_id()}, status)
 
 
+def example_document() -> SourceDocument:
+    """Load the vendor's own example of a machine to register: a SUSE host with LVM and Btrfs."""
+    text = resources.files("migrate_huawei_sms").joinpath("examples", "register-request.json").read_text("utf-8")
+    return document_from_json(json.loads(text))
+
+
 async def _json_object(request: Request) -> dict[str, Any]:
     try:
         payload = json.loads(await request.body())
@@ -471,9 +477,9 @@ def _checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
     """Check a machine's fitness by what was registered of it."""
     disks = document.disks or ()
     yield _verdict("OS_VERSION", bool(document.os_version), "SMS.6616", "the OS version is not known")
-    yield _verdict("FIRMWARE", document.firmware in ("BIOS", "UEFI"), "SMS.6618", "the boot mode is not known")
-    yield _verdict("CPU", bool(document.cpu_quantity), "SMS.6501", "the number of CPUs is not known")
-    yield _verdict("MEMORY", bool(document.memory), "SMS.6502", "the memory size is not known")
+    yield _verdict("FIRMWARE", document.firmware in ("BIOS", "UEFI"), "", "the boot mode is not known")
+    yield _verdict("CPU", bool(document.cpu_quantity), "", "the number of CPUs is not known")
+    yield _verdict("MEMORY", bool(document.memory), "", "the memory size is not known")
     yield _verdict(
         "PARTITION_STYLE",
         bool(disks) and all(disk.partition_style in ("MBR", "GPT") for disk in disks),
@@ -493,25 +499,23 @@ def _checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
 def _linux_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
     yield _verdict("RSYNC", bool(document.has_rsync), "SMS.6517", "rsync is not installed, or not reported")
     yield _verdict("BOOT_LOADER", document.boot_loader == "GRUB", "SMS.6564", "the boot loader is not GRUB")
-    yield _verdict(
-        "RAW_DEVICES", document.raw_devices is not None, "SMS.6520", "the raw devices are not reported", "WARN"
-    )
-    yield _verdict("TC", document.has_tc is not None, "SMS.6521", "it is not reported whether tc is installed", "WARN")
+    yield _verdict("RAW_DEVICES", document.raw_devices is not None, "", "the raw devices are not reported", "WARN")
+    yield _verdict("TC", document.has_tc is not None, "", "it is not reported whether tc is installed", "WARN")
     yield _verdict(
         "PARAVIRTUALIZATION",
         document.paravirtualization is False,
-        "SMS.6522",
+        "",
         "paravirtualized machines may not start on the target",
         "WARN",
     )
 
 
 def _windows_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
-    yield _verdict("SYSTEM_ROOT", bool(document.system_dir), "SMS.6503", "the system directory is not known")
-    yield _verdict("OEM_SYSTEM", not document.oem_system, "SMS.6510", "OEM editions lose their activation", "WARN")
+    yield _verdict("SYSTEM_ROOT", bool(document.system_dir), "", "the system directory is not known")
+    yield _verdict("OEM_SYSTEM", not document.oem_system, "", "OEM editions lose their activation", "WARN")
     yield _verdict("DRIVER_FILE", document.driver_files is False, "SMS.6511", "driver files are missing")
     yield _verdict("SERVICE", document.system_services is False, "SMS.6533", "system services are abnormal")
-    yield _verdict("ACCOUNT_RIGHTS", document.account_rights is True, "SMS.6512", "the account lacks rights")
+    yield _verdict("ACCOUNT_RIGHTS", document.account_rights is True, "", "the account lacks rights")
 
 
 def _strange_file_systems(os_type: str, disks: Sequence[ServerDisk]) -> set[str]:
@@ -534,5 +538,5 @@ def _verdict(name: str, good: bool, code: str, reason: str, otherwise: str = "ER
     if good:
         return EnvironmentCheck(name=name, result="OK", params=("",), error_params="")
     return EnvironmentCheck(
-        name=name, result=otherwise, params=("",), error_code=code, error_or_warn=reason, error_params=""
+        name=name, result=otherwise, params=("",), error_code=code or None, error_or_warn=reason, error_params=""
     )

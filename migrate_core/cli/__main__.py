@@ -1,0 +1,5 @@
+"""``python -m migrate_core.cli`` is ``migratectl``."""
+
+from migrate_core.cli import main
+
+main()
