@@ -175,7 +175,7 @@ class DeadlineExceededError(TransportError):
 
 
 class OutcomeUnknownError(MigrateError):
-    """A change was sent and no usable answer came: it may or may not have happened.
+    """A change was sent and its answer never came: it may or may not have happened.
 
     Look the object up before you ask again; the cause says what was seen.
     """

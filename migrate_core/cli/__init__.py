@@ -7,7 +7,7 @@ import sys
 
 __all__ = ["main"]
 
-_NEEDS = ("cyclopts", "rich")
+_NEEDS = ("cyclopts", "rich", "starlette", "uvicorn")
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from migrate_core.documents import (
     text,
     texts,
 )
-from migrate_core.errors import Fault, InvalidDocumentError
+from migrate_core.errors import Fault, InvalidArgumentError, InvalidDocumentError
 from migrate_core.models import SourceServer
 
 __all__ = [
@@ -379,8 +379,13 @@ def document_of(source: SourceServer) -> DescribedSource:
     """Give the vendor's own object of a described source.
 
     Args:
-        source: what `sources.describe` returned; it must have kept its ``raw``.
+        source: what `sources.describe` returned.
+
+    Raises:
+        InvalidArgumentError: its ``raw`` was not kept (``keep_raw=False``).
     """
+    if not source.raw:
+        raise InvalidArgumentError("the source has no raw payload; connect with keep_raw=True")
     return decode(DescribedSource, source.raw)
 
 

@@ -6,11 +6,13 @@ They are listed in ``docs/vendors/vmware-srm.md``, section "Objects". Its ``Pair
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from migrate_core.documents import MAX32, MAX64, anything, decode, integer, many, one, text, texts
+from migrate_core.errors import InvalidArgumentError
 from migrate_core.models import Pairing
 from migrate_core.provider import TaskInfo
 
@@ -160,10 +162,24 @@ class SrmPairingSpec:
 
 
 def task_of(info: TaskInfo) -> SrmTask:
-    """Give the vendor's own object of a task that has kept its ``raw``."""
-    return decode(SrmTask, info.raw)
+    """Give the vendor's own object of a task.
+
+    Raises:
+        InvalidArgumentError: its ``raw`` was not kept.
+    """
+    return decode(SrmTask, _kept(info.raw))
 
 
 def pairing_of(pairing: Pairing) -> SrmPairing:
-    """Give the vendor's own object of a pairing that has kept its ``raw``."""
-    return decode(SrmPairing, pairing.raw)
+    """Give the vendor's own object of a pairing.
+
+    Raises:
+        InvalidArgumentError: its ``raw`` was not kept (``keep_raw=False``).
+    """
+    return decode(SrmPairing, _kept(pairing.raw))
+
+
+def _kept(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not raw:
+        raise InvalidArgumentError("there is no raw payload; connect with keep_raw=True")
+    return raw

@@ -273,6 +273,9 @@ def _logins(settings: VmwareSrmSettings) -> tuple[Login, Login | None]:
             f"vmware_srm lacks {' and '.join(missing)}; looked for the settings of that name, and in the "
             f"environment for {variables}"
         )
+    for name in ("username", "peer_username"):
+        if ":" in (getattr(settings, name) or ""):
+            raise ConfigurationError(f"{name} has a colon, which HTTP Basic cannot carry")
     peer = None
     if settings.peer_username and settings.peer_password:
         peer = Login(settings.peer_username, settings.peer_password)
