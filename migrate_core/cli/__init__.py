@@ -14,7 +14,7 @@ def main() -> None:
     """Run ``migratectl`` and exit with its code."""
     missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        sys.exit(f"migratectl needs {' and '.join(missing)}: pip install 'migrate-core[cli,simulators]'")
+        sys.exit(f"migratectl needs {', '.join(missing)}: pip install 'migrate-core[cli,simulators]'")
     from migrate_core.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from migrate_core.errors import ConfigurationError, InvalidArgumentError
-from migrate_core.testing import Simulator
-from migrate_core.testing import simulator as installed_simulator
+from migrate_core.testing import Simulator, new_simulator
 from migrate_core.testing.server import serve_here
 
 __all__ = ["simulate"]
@@ -44,7 +43,7 @@ def simulate(
     output:
         What to print once it listens: lines for people, or one JSON object with `endpoint` and the credentials.
     """
-    simulator = installed_simulator(name)
+    simulator = new_simulator(name)
     for assignment in settings:
         key, equals, value = assignment.partition("=")
         if not equals:

@@ -3,7 +3,11 @@
 Everything here speaks HTTP with the real providers and the real engine. Needs the extra ``simulators``.
 """
 
+from importlib.util import find_spec
 from typing import Any
+
+if not (find_spec("starlette") and find_spec("uvicorn")):
+    raise ImportError("migrate_core.testing needs an extra: pip install 'migrate-core[simulators]'")
 
 from migrate_core._registry import SIMULATORS, load
 from migrate_core.testing.clock import VirtualClock
@@ -12,10 +16,10 @@ from migrate_core.testing.inprocess import InProcess
 from migrate_core.testing.server import serve
 from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
 
-__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "serve", "simulator"]
+__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "new_simulator", "serve"]
 
 
-def simulator(name: str, **options: Any) -> Simulator:
+def new_simulator(name: str, **options: Any) -> Simulator:
     """Make an installed simulator.
 
     Args:
