@@ -186,9 +186,10 @@ class Engine:
 
     def _authenticated(self, request: Request, call: _Call) -> Steps[Response]:
         """Exchange one request with credentials, renewed at most once in a call."""
+        logins = self._gate.logins  # read first: a login that ends right now must not be done twice
         if not self.provider.has_credentials(self.clock.now()):
-            yield from self._renew(call, self._gate.logins)
-        logins = self._gate.logins
+            yield from self._renew(call, logins)
+            logins = self._gate.logins
         try:
             return (yield from self._send(request, call, credentials=True))
         except AuthenticationError:

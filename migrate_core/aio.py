@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ParamSpec, Self, TypeVar
 
 import attrs
 
 from migrate_core import client as sync
-from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, capability_of
+from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
-from migrate_core.operations import Capability, Operation
+from migrate_core.operations import Operation
 from migrate_core.provider import BaseProvider, Flow, Page, TaskInfo
 from migrate_core.tasks import AsyncTask, info_from
 from migrate_core.transports import AsyncTransport
@@ -44,7 +44,7 @@ def _twin_of(twin: type) -> Callable[[C], C]:
 
 
 @_twin_of(sync.Client)
-class AsyncClient:
+class AsyncClient(sync.BaseClient):
     """A connection to one vendor's control plane; it belongs to one event loop.
 
     `migrate_core.connect_async` makes one. Use it with ``async with``, or await `close`.
@@ -57,24 +57,12 @@ class AsyncClient:
     """
 
     def __init__(self, provider: BaseProvider, transport: AsyncTransport, clock: Clock) -> None:
-        self._provider = provider
+        super().__init__(provider, Engine(provider, clock, asyncio.Lock()))
         self._transport = transport
-        self._engine = Engine(provider, clock, asyncio.Lock())
-        self._closed = False
         self.sources = AsyncSources(self)
         self.targets = AsyncTargets(self)
         self.pairings = AsyncPairings(self)
         self.tasks = AsyncTasks(self)
-
-    @property
-    def provider(self) -> str:
-        """Name of the provider."""
-        return self._provider.name
-
-    @property
-    def capabilities(self) -> Mapping[Operation, Capability]:
-        """What the provider offers, for every operation; costs no request."""
-        return {operation: capability_of(self._provider, operation) for operation in Operation}
 
     async def close(self) -> None:
         if not self._closed:
@@ -89,9 +77,6 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.provider}>"
 
     async def _run(self, steps: Steps[T]) -> T:
         """Perform the effects that `steps` asks for."""

@@ -25,7 +25,29 @@ T = TypeVar("T")
 L = TypeVar("L", bound=Listed)
 
 
-class Client:
+class BaseClient:
+    """What both clients are: a provider, and an engine that runs its flows."""
+
+    def __init__(self, provider: BaseProvider, engine: Engine) -> None:
+        self._provider = provider
+        self._engine = engine
+        self._closed = False
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider."""
+        return self._provider.name
+
+    @property
+    def capabilities(self) -> Mapping[Operation, Capability]:
+        """What the provider offers, for every operation; costs no request."""
+        return {operation: capability_of(self._provider, operation) for operation in Operation}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}>"
+
+
+class Client(BaseClient):
     """A connection to one vendor's control plane; threads may share it.
 
     `migrate_core.connect` makes one. Use it as a context manager, or call `close`.
@@ -38,24 +60,12 @@ class Client:
     """
 
     def __init__(self, provider: BaseProvider, transport: Transport, clock: Clock) -> None:
-        self._provider = provider
+        super().__init__(provider, Engine(provider, clock, threading.Lock()))
         self._transport = transport
-        self._engine = Engine(provider, clock, threading.Lock())
-        self._closed = False
         self.sources = Sources(self)
         self.targets = Targets(self)
         self.pairings = Pairings(self)
         self.tasks = Tasks(self)
-
-    @property
-    def provider(self) -> str:
-        """Name of the provider."""
-        return self._provider.name
-
-    @property
-    def capabilities(self) -> Mapping[Operation, Capability]:
-        """What the provider offers, for every operation; costs no request."""
-        return {operation: capability_of(self._provider, operation) for operation in Operation}
 
     def close(self) -> None:
         """Log out and close all connections; takes at most about 2 s and raises nothing."""
@@ -71,9 +81,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.provider}>"
 
     def _run(self, steps: Steps[T]) -> T:
         """Perform the effects that `steps` asks for."""
