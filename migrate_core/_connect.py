@@ -94,7 +94,14 @@ def settings_from(settings_type: type[Settings], given: Mapping[str, Any], envir
         if name in values or not environ.get(variable) or (kinds and kind and kind not in kinds):
             continue
         values[name] = environ[variable]
+    for name, value in values.items():
+        if isinstance(value, str) and not _sendable(value):
+            raise ConfigurationError(f"{name} has control characters, or is not valid Unicode text")
     return settings_type(**values)
+
+
+def _sendable(text: str) -> bool:
+    return not any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -206,10 +206,10 @@ class Engine:
         gate = self._gate
         yield Acquire(gate.lock, call.deadline)
         try:
-            if gate.refusal is not None and gate.refusals > call.refusals_before:
-                raise copy.copy(gate.refusal)
             if gate.logins > logins_seen:
                 return
+            if gate.refusal is not None and gate.refusals > call.refusals_before:
+                raise copy.copy(gate.refusal)
             try:
                 yield from self._drive(self.provider.refresh_credentials(), call, self._send)
             except AuthenticationError as error:

@@ -80,17 +80,19 @@ def watch(
     deadline = Deadline.after(clock, timeout)
     seen = clock.monotonic()
     pace = Pace(seen, last.progress)
+    wanted = 0.0  # how long the vendor asked us to stay away
     while not last.status.terminal and not last.needs_input:
-        delay = pace.delay(clock.monotonic(), last.progress)
+        delay = max(wanted, pace.delay(clock.monotonic(), last.progress))
         yield Sleep(min(delay, deadline.remaining()))
         try:
             last = yield from look(last, max(deadline.remaining(), _SHORTEST_LOOK))
         except (TransportError, RateLimitedError, ServerError) as error:
             if clock.monotonic() - seen > PATIENCE:
                 raise
+            wanted = getattr(error, "retry_after", None) or 0.0
             log.info("%s: a look failed, the wait goes on: %s", last.id, error)
         else:
-            seen = clock.monotonic()
+            seen, wanted = clock.monotonic(), 0.0
             on_look(last)
         if deadline.remaining() <= 0:
             break

@@ -91,8 +91,16 @@ def _segment(segment: str) -> str:
 
 
 def json_body(value: Any) -> bytes:
-    """Encode a request body, once: what is signed is what is sent."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    """Encode a request body, once: what is signed is what is sent.
+
+    Raises:
+        InvalidArgumentError: JSON has no form for `value`.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # Not `from error`: its text may hold a part of the body.
+        raise InvalidArgumentError(f"the request cannot be encoded as JSON: {type(error).__name__}") from None
 
 
 def _pairs(query: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -105,10 +113,10 @@ def _plain_path(_: Any, __: Any, path: str) -> None:
         raise InvalidArgumentError(f"{path[:64]!r} is no plain absolute path; build it with url_path()")
 
 
-def _one_line(_: Any, __: Any, headers: Mapping[str, str]) -> None:
+def _plain_headers(_: Any, __: Any, headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
-        if _CONTROL.search(name) or _CONTROL.search(value):
-            raise InvalidArgumentError(f"header {name[:64]!r} would carry control characters")
+        if not (name.isascii() and value.isascii()) or _CONTROL.search(name + value):
+            raise InvalidArgumentError(f"header {name[:64]!r} would carry characters that no header may")
 
 
 @attrs.frozen(kw_only=True)
@@ -132,7 +140,7 @@ class Request:
     path: str = attrs.field(validator=_plain_path)
     query: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
     headers: Mapping[str, str] = attrs.field(
-        factory=dict, validator=_one_line, repr=lambda headers: f"<{', '.join(headers)}>"
+        factory=dict, validator=_plain_headers, repr=lambda headers: f"<{', '.join(headers)}>"
     )
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     repeatable: bool
@@ -451,8 +459,15 @@ class BaseProvider(abc.ABC):
         yield from ()
 
     def raw(self, payload: Any) -> Any:
-        """Give `payload` as a model's ``raw``: read-only, redacted, and empty with ``keep_raw=False``."""
-        return read_only(payload) if self.settings.keep_raw else ReadOnlyDict()
+        """Give `payload` as a model's ``raw``: read-only, redacted, and empty with ``keep_raw=False``.
+
+        Raises:
+            MalformedResponseError: it is nested too deeply to be an answer that anybody meant.
+        """
+        try:
+            return read_only(payload) if self.settings.keep_raw else ReadOnlyDict()
+        except RecursionError:
+            raise MalformedResponseError("the answer is nested too deeply") from None
 
     def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
         """Register a machine; the task's result is the new source's id."""

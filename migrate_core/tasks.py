@@ -56,6 +56,8 @@ def info_from(provider: str, token: str) -> TaskInfo:
     Raises:
         InvalidArgumentError: it is a token, but damaged or another provider's.
     """
+    if not isinstance(token, str):
+        raise InvalidArgumentError(f"a task is named by text, not {type(token).__name__}")
     if not token.startswith(_PREFIX):
         return TaskInfo(id=token)
     text = token.removeprefix(_PREFIX)

@@ -86,9 +86,9 @@ class FetchedToken:
         return {"project": dict(self.project)} if self.project else {"domain": {"name": self.domain_name}}
 
     def _keep(self, response: Response) -> None:
-        token = response.headers.get("x-subject-token")
-        if not token:
-            raise MalformedResponseError("the identity service's answer has no X-Subject-Token header")
+        token = response.headers.get("x-subject-token", "")
+        if not token or not (token.isascii() and token.isprintable()):
+            raise MalformedResponseError("the identity service's answer has no usable X-Subject-Token header")
         expires = _expiry(response)
         self._token, self._expires = token, expires
 

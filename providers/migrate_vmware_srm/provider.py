@@ -53,7 +53,7 @@ _GROUPS = Capability(
 
 
 def _base_path(value: str) -> str:
-    path = "/" + value.strip("/")
+    path = "/" + value.strip("/") if isinstance(value, str) else ""
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path) or "/." in path:
         raise ConfigurationError(f"base_path is a plain path such as /api/rest/srm/v2, not {value!r}")
     return path
@@ -129,8 +129,8 @@ class VmwareSrmProvider(BaseProvider):
         except AuthenticationError as error:
             self._refused("Site Recovery Manager", self._login, error)
         session = response.expect(200).json_object().get("session_id")
-        if not isinstance(session, str) or not session:
-            raise MalformedResponseError("the login's answer has no session", path="session_id")
+        if not isinstance(session, str) or not session or not (session.isascii() and session.isprintable()):
+            raise MalformedResponseError("the login's answer has no usable session", path="session_id")
         self._session = session
 
     def authenticate(self, request: Request, *, origin: str, now: datetime) -> Mapping[str, str]:
@@ -198,8 +198,9 @@ class VmwareSrmProvider(BaseProvider):
 
     def _started(self, response: Response, operation: Operation, *, entity_id: str | None = None) -> TaskInfo:
         """Read the task that a change answers with; without its id nobody can tell how the change ends."""
-        payload = response.expect(202).json_object()
+        response.expect(202)
         try:
+            payload = response.json_object()
             return mapping.task_from(payload, raw=self.raw(payload), operation=operation, entity_id=entity_id)
         except MalformedResponseError as error:
             raise OutcomeUnknownError(
