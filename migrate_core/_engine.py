@@ -67,7 +67,9 @@ Steps: TypeAlias = Generator[Effect, Any, T]
 class Lock(Protocol):
     """What `threading.Lock` and `asyncio.Lock` have in common."""
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Let the next one in."""
+        ...
 
 
 @attrs.define

@@ -14,6 +14,7 @@ import http.cookiejar
 import logging
 import math
 import re
+import socket
 import ssl
 import time
 import urllib.request
@@ -21,6 +22,7 @@ import warnings
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -36,11 +38,12 @@ from migrate_core.errors import (
     ResponseLostError,
     TransportError,
 )
-from migrate_core.provider import Request, Response
+from migrate_core.provider import LOOPBACK, Request, Response
 from migrate_core.transports import TransportOptions
 
 _CONNECTIONS = 100
 _IDLE_SECONDS = 30.0
+_SLICE = 16 * 1024
 _USER_AGENT = f"migrate-core/{version('migrate-core')}"
 
 _NEVER_SENT = (
@@ -51,7 +54,14 @@ _NEVER_SENT = (
     httpcore.UnsupportedProtocol,
     httpcore.LocalProtocolError,
 )
-_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol)
+_FAILURES = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    OSError,  # TLS that breaks after the handshake, which httpcore passes through in asyncio
+    UnicodeError,  # a host that no name server can be asked for
+)
 
 
 class HttpxTransports:
@@ -143,6 +153,7 @@ class _Exchange:
         self._request = request
         self._options = options
         self._sent = False
+        self._stream: Any = None
         self._body = bytearray()
 
     def message(self, client: httpx.Client | httpx.AsyncClient, trace: Any) -> httpx.Request:
@@ -153,25 +164,29 @@ class _Exchange:
         return client.build_request(
             self._request.method,
             url,
-            headers=dict(self._request.headers),
+            # Blanks around a value are no part of it; left there, they fail with the value in the message.
+            headers={name: value.strip() for name, value in self._request.headers.items()},
             content=self._request.body or None,
             timeout=self.seconds,
             extensions={"trace": trace},
         )
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note when the request leaves; check a pinned certificate before it does."""
-        if event.endswith("send_request_headers.started"):
-            self._sent = self._sent or info["request"].method != b"CONNECT"
-        elif event.endswith("start_tls.complete") and self._options.thumbprint:
-            stream = info["return_value"]
-            certificate = stream.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            found = hashlib.sha256(certificate).hexdigest()
-            if found != self._options.thumbprint:
-                raise RequestNotSentError(f"the server's certificate has the thumbprint {found}, not the one set")
+        """Note when the request leaves; close a connection whose TLS handshake fails or is cut short."""
+        if self._abandons(event, info):
+            self._stream.close()
 
     async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
-        self.trace(event, info)
+        """Do as `trace` does: httpcore forgets a connection that is cancelled in its handshake."""
+        if self._abandons(event, info):
+            await self._stream.aclose()
+
+    def _abandons(self, event: str, info: Mapping[str, Any]) -> bool:
+        if event.endswith("connect_tcp.complete"):
+            self._stream = info["return_value"]
+        elif event.endswith("send_request_headers.started"):
+            self._sent = self._sent or info["request"].method != b"CONNECT"
+        return event.endswith("start_tls.failed") and self._stream is not None
 
     def receive(self, chunk: bytes) -> None:
         self._body += chunk
@@ -188,15 +203,15 @@ class _Exchange:
 
     def failure(self, error: BaseException) -> TransportError | None:
         """Name a failure of the HTTP library in our words: did the request leave, was the time over?"""
-        where = self._options.endpoints[self._request.endpoint]
+        where, why = self._options.endpoints[self._request.endpoint], str(error) or type(error).__name__
         late = isinstance(error, TimeoutError | httpcore.TimeoutException)
         if late and time.monotonic() >= self.until - 0.001:
             state = "no answer came" if self._sent else "it could not be sent"
             return DeadlineExceededError(f"{where}: the time was over, {state}", sent=self._sent)
         if isinstance(error, _NEVER_SENT) or (isinstance(error, _FAILURES) and not self._sent):
-            return RequestNotSentError(f"{where} cannot be reached: {error or type(error).__name__}")
+            return RequestNotSentError(f"{where} cannot be reached: {why}")
         if isinstance(error, _FAILURES) or late:
-            return ResponseLostError(f"{where}: the answer was lost: {error or type(error).__name__}")
+            return ResponseLostError(f"{where}: the answer was lost: {why}")
         return None
 
 
@@ -227,7 +242,7 @@ def _client_settings() -> dict[str, Any]:
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
     """Undo at most one compression, never beyond `limit` bytes: a small answer can hide a huge one."""
-    if encoding.strip().lower() in ("", "identity"):
+    if not body or encoding.strip().lower() in ("", "identity"):
         return body
     if encoding.strip().lower() != "gzip":
         raise MalformedResponseError(f"the answer is encoded as {encoding!r}, which nobody asked for")
@@ -245,7 +260,7 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _pool_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
     return {
-        "ssl_context": _tls(options.verify, options.thumbprint) if origin.startswith("https:") else None,
+        "ssl_context": _tls(options) if origin.startswith("https:") else None,
         "proxy": _proxy(origin) if options.trust_env else None,
         "max_connections": _CONNECTIONS,
         "max_keepalive_connections": _CONNECTIONS,
@@ -253,17 +268,18 @@ def _pool_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
     }
 
 
-def _tls(verify: bool | str, thumbprint: str | None) -> ssl.SSLContext:
-    if thumbprint:
-        # The pin is checked in place of a chain, right after the handshake and before anything is sent.
-        return _unverified()
-    if verify is False:
+def _tls(options: TransportOptions) -> ssl.SSLContext:
+    if options.thumbprint:
+        return _pinned(options.thumbprint)
+    if options.verify is False:
         warnings.warn("TLS certificates are not verified (verify=False)", stacklevel=2)
         return _unverified()
     try:
-        return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else httpx.create_ssl_context()
+        if isinstance(options.verify, str):
+            return ssl.create_default_context(cafile=options.verify)
+        return httpx.create_ssl_context(trust_env=options.trust_env)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"{verify!r} cannot be read as a CA bundle: {error}") from error
+        raise ConfigurationError(f"{options.verify!r} cannot be read as a CA bundle: {error}") from error
 
 
 def _unverified() -> ssl.SSLContext:
@@ -273,14 +289,46 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
+def _pinned(thumbprint: str) -> ssl.SSLContext:
+    """Trust one certificate in place of a chain; it is checked in the handshake, so before anything is sent."""
+
+    def check(certificate: bytes | None) -> None:
+        found = hashlib.sha256(certificate or b"").hexdigest()
+        if found != thumbprint:
+            text = f"the server's certificate has the thumbprint {found}, not the one set"
+            raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, text)
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            check(self.getpeercert(binary_form=True))
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            check(self.getpeercert(binary_form=True))
+
+    context = _unverified()
+    context.sslsocket_class, context.sslobject_class = PinnedSocket, PinnedObject
+    return context
+
+
 def _proxy(origin: str) -> httpcore.Proxy | None:
-    """Find the environment's proxy for an origin, by the rules of the standard library."""
+    """Find the environment's proxy for an origin, by the rules of the standard library; never for this machine."""
     parts = urlsplit(origin)
+    if parts.hostname in LOOPBACK:
+        return None
     proxies = urllib.request.getproxies()
     url = proxies.get(parts.scheme) or proxies.get("all")
-    if not url or urllib.request.proxy_bypass(parts.hostname or ""):
+    if not url or any(map(urllib.request.proxy_bypass, (parts.hostname or "", parts.netloc))):
         return None
-    address = httpx.Proxy(url)
+    try:
+        address = httpx.Proxy(url if "://" in url else f"http://{url}")
+    except (ValueError, httpx.InvalidURL):
+        # Not `from error`: the URL may hold a password.
+        raise ConfigurationError(f"the environment's proxy for {parts.scheme} has no usable URL") from None
+    if address.url.scheme.startswith("socks") and not find_spec("socksio"):
+        raise ConfigurationError("the environment names a SOCKS proxy, which needs: pip install 'httpx[socks]'")
     return httpcore.Proxy(url=str(address.url), auth=address.raw_auth)
 
 
@@ -308,7 +356,9 @@ class _TimedStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _clipped(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _clipped(timeout))
+        # In slices: each holds the limit anew, and a server that drinks slowly could stretch one big write for ever.
+        for start in range(0, len(buffer), _SLICE):
+            self._stream.write(buffer[start : start + _SLICE], _clipped(timeout))
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -336,8 +386,19 @@ class _TimedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._backend.connect_tcp(host, port, _clipped(timeout), local_address, socket_options)
-        return _TimedStream(stream)
+        # Address by address: left to the system's own loop, each silent one would get the whole time.
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for left, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            limit = _clipped(timeout)
+            share = limit / left if limit else None
+            try:
+                stream = self._backend.connect_tcp(str(address[0]), port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if left == 1:
+                    raise
+            else:
+                return _TimedStream(stream)
+        raise httpcore.ConnectError("the name has no address")
 
 
 class _Pool(httpx.BaseTransport):
@@ -348,10 +409,18 @@ class _Pool(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._pool.handle_request(_core_request(request))
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        return _Answer(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
         self._pool.close()
+
+
+class _Answer(httpx.Response):
+    """An answer like any other, even if it redirects: httpx would see where to, and fail where that makes no sense."""
+
+    @property
+    def has_redirect_location(self) -> bool:
+        return False
 
 
 class _Body(httpx.SyncByteStream):
@@ -373,7 +442,7 @@ class _AsyncPool(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await self._pool.handle_async_request(_core_request(request))
-        return httpx.Response(answer.status, headers=answer.headers, stream=_AsyncBody(answer))
+        return _Answer(answer.status, headers=answer.headers, stream=_AsyncBody(answer))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -406,10 +475,10 @@ class _Redaction(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1?***", record.getMessage())
-        record.msg = re.sub(r"\[\(b'.*\)\]", "[***]", text)
+        record.msg = re.sub(r"\[\(b'.*\)\]|auth=\(b.*\)", "***", text)
         record.args = ()
         return True
 
 
-for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"):
     logging.getLogger(_name).addFilter(_Redaction())

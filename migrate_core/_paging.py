@@ -13,7 +13,9 @@ class Listed(Protocol):
     """Whatever can be listed has an id."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """What tells it from the others."""
+        ...
 
 
 L = TypeVar("L", bound=Listed)

@@ -89,7 +89,7 @@ def watch(
         except (TransportError, RateLimitedError, ServerError) as error:
             if clock.monotonic() - seen > PATIENCE:
                 raise
-            wanted = getattr(error, "retry_after", None) or 0.0
+            wanted = min(getattr(error, "retry_after", None) or 0.0, PATIENCE)
             log.info("%s: a look failed, the wait goes on: %s", last.id, error)
         else:
             seen, wanted = clock.monotonic(), 0.0

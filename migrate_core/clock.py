@@ -35,15 +35,19 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
+        """Tell the wall-clock time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Tell seconds that never run backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Block for `seconds`."""
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
+        """Suspend the calling coroutine for `seconds`."""
         await asyncio.sleep(seconds)
 
 

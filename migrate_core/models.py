@@ -89,6 +89,7 @@ class ReadOnlyDict(dict[str, Any]):
     """A dict that refuses changes; it prints, compares, pickles and serialises like one."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: the payload is what the vendor said."""
         raise TypeError("this payload is read-only; copy it with dict() to change it")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse

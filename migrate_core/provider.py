@@ -239,6 +239,7 @@ class TaskStatus(enum.Enum):
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing comes after it."""
         return self in (TaskStatus.SUCCESS, TaskStatus.ERROR, TaskStatus.CANCELLED)
 
 
@@ -358,7 +359,7 @@ class Settings:
     keep_raw: bool = setting(True, doc="Keep the vendor's answer in `raw`.", converter=_flag)
 
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def origin(endpoint: str, *, verify: bool | str = True) -> str:
@@ -386,7 +387,7 @@ def origin(endpoint: str, *, verify: bool | str = True) -> str:
         raise ConfigurationError("an endpoint is scheme, host and perhaps a port, such as https://host:8443")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError("an endpoint holds no user, password, query or fragment")
-    if parts.scheme == "http" and host not in _LOOPBACK and verify is not False:
+    if parts.scheme == "http" and host not in LOOPBACK and verify is not False:
         raise ConfigurationError(
             f"{host} would receive credentials over plain HTTP; use https, or verify=False if you mean it"
         )

@@ -33,9 +33,11 @@ class GivenToken:
     renewable = False
 
     def holds(self, now: datetime) -> bool:
+        """Tell whether they are good at `now`, as far as we can know."""
         return True
 
     def headers(self, request: Request, origin: str, now: datetime) -> Mapping[str, str]:
+        """Give the headers that authenticate `request`."""
         return {"X-Auth-Token": self.token}
 
 
@@ -57,9 +59,11 @@ class FetchedToken:
     _expires: datetime | None = attrs.field(default=None, alias="expires")
 
     def holds(self, now: datetime) -> bool:
+        """Tell whether they are good at `now`, as far as we can know."""
         return bool(self._token) and (self._expires is None or now < self._expires - _EARLY)
 
     def headers(self, request: Request, origin: str, now: datetime) -> Mapping[str, str]:
+        """Give the headers that authenticate `request`."""
         return {"X-Auth-Token": self._token}
 
     def fetch(self) -> Flow[None]:
@@ -120,9 +124,11 @@ class SigningKey:
     renewable = False
 
     def holds(self, now: datetime) -> bool:
+        """Tell whether they are good at `now`, as far as we can know."""
         return True
 
     def headers(self, request: Request, origin: str, now: datetime) -> Mapping[str, str]:
+        """Give the headers that authenticate `request`."""
         return self.sign(
             method=request.method,
             host=urlsplit(origin).netloc,

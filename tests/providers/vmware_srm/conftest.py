@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import Caller
 
 from migrate_core.testing import VirtualClock, serve
 from migrate_vmware_srm.simulator import VmwareSrmSimulator
+from support import Caller
 
 
 @pytest.fixture
@@ -28,6 +28,6 @@ def door(request: pytest.FixtureRequest, simulator: VmwareSrmSimulator) -> Itera
 
 
 @pytest.fixture
-def client(caller: Caller, door: None, simulator: VmwareSrmSimulator) -> Any:
+def client(door: None, caller: Caller, simulator: VmwareSrmSimulator) -> Any:
     """A client with the logins of both sites, of either kind, through either door."""
     return caller.connect("vmware_srm", clock=simulator.clock, **simulator.settings())

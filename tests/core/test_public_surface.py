@@ -1,0 +1,165 @@
+"""What is public, what is imported when, and who knows whom."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import migrate_core
+from migrate_core.provider import BaseProvider
+from migrate_core.testing import Simulator
+from support import ROOT
+
+PACKAGES = ("migrate_core", "migrate_huawei_sms", "migrate_vmware_srm")
+PROVIDERS = {path.name: path for path in (ROOT / "providers").iterdir() if path.is_dir()}
+ROOMS = {
+    *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
+    *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "testing", "cli"),
+}
+
+
+def modules() -> Iterator[ModuleType]:
+    for name in PACKAGES:
+        package = import_module(name)
+        yield package
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not found.name.endswith("__main__"):
+                yield import_module(found.name)
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_all_is_sorted_and_equals_what_is_there() -> None:
+    there = {
+        name
+        for name, value in vars(migrate_core).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert migrate_core.__all__ == sorted(migrate_core.__all__)
+    assert set(migrate_core.__all__) == there
+
+
+def test_importing_the_library_loads_neither_the_http_library_nor_a_plug_in() -> None:
+    code = "import sys, migrate_core; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "migrate_core" in loaded
+    assert loaded.isdisjoint({"httpx", "httpcore", "stevedore", "starlette", "uvicorn", "cyclopts", "rich", *PROVIDERS})
+
+
+def test_one_module_imports_the_http_library() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for folder in ("migrate_core", "providers")
+        for path in (ROOT / folder).rglob("*.py")
+        if any(name.partition(".")[0] in ("httpx", "httpcore") for name in imports(path))
+    }
+    assert users == {"migrate_core/_httpx.py"}
+
+
+def test_the_core_imports_no_provider_but_in_its_demo() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "migrate_core").rglob("*.py")
+        if any(name.partition(".")[0] in PROVIDERS for name in imports(path))
+    }
+    assert users == {"migrate_core/cli/demo.py"}
+
+
+def test_providers_import_public_modules_only() -> None:
+    private = {
+        f"{path.name}: {name}"
+        for folder in PROVIDERS.values()
+        for path in folder.glob("*.py")
+        for name in imports(path)
+        if name.startswith("migrate_core._")
+    }
+    assert private == set()
+
+
+def test_the_core_holds_no_vendor_word() -> None:
+    """Outside docstrings, comments and the demo."""
+    words = ("huawei", "vmware", "srm", "x-dr-session", "x-auth-token")
+    found = []
+    for path in (ROOT / "migrate_core").rglob("*.py"):
+        if path.parent.name == "cli":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                found += [(path.name, node.value) for word in words if word in node.value.lower()]
+    assert found == []
+
+
+def test_every_package_is_typed() -> None:
+    for name in PACKAGES:
+        assert Path(str(import_module(name).__file__)).with_name("py.typed").exists()
+
+
+def test_every_provider_has_the_same_files() -> None:
+    files = {name: {path.name for path in folder.iterdir()} - {"__pycache__"} for name, folder in PROVIDERS.items()}
+    wanted = {
+        "__init__.py",
+        "provider.py",
+        "mapping.py",
+        "models.py",
+        "auth.py",
+        "simulator.py",
+        "py.typed",
+        "examples",
+    }
+    assert set(files) == {"migrate_huawei_sms", "migrate_vmware_srm"}
+    assert all(there == wanted for there in files.values())
+
+
+def test_every_room_is_where_it_is_said_to_be() -> None:
+    there = {path.stem for path in (ROOT / "migrate_core").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert there - {"__init__", "__pycache__", "py"} == ROOMS
+
+
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
+def test_every_public_name_has_a_docstring(module: ModuleType) -> None:
+    undocumented = [module.__name__] if not module.__doc__ else []
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", "") != module.__name__:
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            undocumented += [name] if not inspect.getdoc(value) else []
+        if inspect.isclass(value):
+            undocumented += [f"{name}.{method}" for method in _undocumented_methods(value)]
+    assert undocumented == []
+
+
+def _undocumented_methods(cls: type) -> list[str]:
+    """Name the public methods that neither have a docstring nor inherit one."""
+    inherits = issubclass(cls, BaseProvider | Simulator | Exception)
+    return [
+        name
+        for name, member in vars(cls).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(member) or isinstance(member, property))
+        and not inspect.getdoc(getattr(cls, name))
+        and not inherits
+    ]
