@@ -35,6 +35,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LOGOUT_SECONDS = 2.0
+_MOST_RESTARTS = 3
 
 
 @attrs.frozen
@@ -96,6 +97,17 @@ class _Call:
     deadline: Deadline
     refusals_before: int
     renewed: bool = False
+    logins: int | None = None
+    """Under which login the flow's latest request went; requests that restart belong to the same."""
+    restarts: int = 0
+
+
+class _LoginFailed(Exception):
+    """Ends a call: there is no login, and no flow can help it."""
+
+    def __init__(self, error: MigrateError) -> None:
+        self.error = error
+        super().__init__(error)
 
 
 class Engine:
@@ -156,8 +168,11 @@ class Engine:
         call = self._begin(operation, timeout)
         try:
             return (yield from self._drive(verb(*args, **kwargs), call, self._authenticated))
+        except _LoginFailed as failed:
+            _name(failed.error, operation)
+            raise failed.error from failed.error.__cause__
         except ApiError as error:
-            error.operation = error.operation or operation
+            _name(error, operation)
             raise
 
     def log_out(self) -> Steps[None]:
@@ -190,26 +205,41 @@ class Engine:
         """Exchange one request with credentials, renewed at most once in a call."""
         logins = self._gate.logins  # read first: a login that ends right now must not be done twice
         if not self.provider.has_credentials(self.clock.now()):
-            yield from self._renew(call, logins)
-            logins = self._gate.logins
+            logins = yield from self._renew(call, logins)
+        if request.renew == "restart" and call.logins not in (None, logins):
+            self._restart(call)  # another caller logged in since this flow's last request
+        call.logins = logins
         try:
             return (yield from self._send(request, call, credentials=True))
         except AuthenticationError:
             if request.renew == "never" or call.renewed or not self.provider.can_renew():
                 raise
         call.renewed = True
-        yield from self._renew(call, logins)
+        call.logins = yield from self._renew(call, logins)
         if request.renew == "restart":
-            raise CredentialsRenewed
+            self._restart(call)
         return (yield from self._send(request, call, credentials=True))
 
-    def _renew(self, call: _Call, logins_seen: int) -> Steps[None]:
-        """Log in, unless somebody else did or was refused while we waited."""
+    def _restart(self, call: _Call) -> None:
+        """Have the flow begin again under the new login, unless logins change faster than it can follow."""
+        if call.restarts < _MOST_RESTARTS:
+            call.restarts += 1
+            call.logins = None
+            raise CredentialsRenewed
+
+    def _renew(self, call: _Call, logins_seen: int) -> Steps[int]:
+        """Log in, unless somebody else did or was refused while we waited; gives the number of logins by then."""
+        try:
+            return (yield from self._log_in(call, logins_seen))
+        except MigrateError as error:
+            raise _LoginFailed(error) from None
+
+    def _log_in(self, call: _Call, logins_seen: int) -> Steps[int]:
         gate = self._gate
         yield Acquire(gate.lock, call.deadline)
         try:
             if gate.logins > logins_seen:
-                return
+                return gate.logins
             if gate.refusal is not None and gate.refusals > call.refusals_before:
                 raise copy.copy(gate.refusal)
             try:
@@ -219,6 +249,7 @@ class Engine:
                 gate.refusal = copy.copy(error)
                 raise
             gate.logins += 1
+            return gate.logins
         finally:
             gate.lock.release()
 
@@ -268,6 +299,12 @@ class Engine:
 
     def _what(self, request: Request) -> str:
         return f"{self.provider.name} {request.method} {request.path}"
+
+
+def _name(error: MigrateError, operation: Operation) -> None:
+    """Let an error say during which operation it happened."""
+    if isinstance(error, ApiError):
+        error.operation = error.operation or operation
 
 
 def capability_of(provider: BaseProvider | type[BaseProvider], operation: Operation) -> Capability:

@@ -19,7 +19,8 @@ HOST = "127.0.0.1"
 
 def _bind(port: int) -> socket.socket:
     """Take a loopback port; any free one for 0."""
-    listener = socket.socket()
+    # Named as TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

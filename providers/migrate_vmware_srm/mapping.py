@@ -156,11 +156,22 @@ def page_from(payload: Mapping[str, Any], offset: int) -> tuple[Page[Mapping[str
     items = payload.get("list")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise MalformedResponseError("is no list of objects", path="list")
-    meta = payload.get("_meta")
-    total = meta.get("total") if isinstance(meta, dict) else None
     following = offset + len(items)
-    more = bool(items) and isinstance(total, int) and following < total
-    return Page(tuple(items)), following if more else None
+    return Page(tuple(items)), following if items and _more(payload.get("_meta"), following) else None
+
+
+def _more(meta: Any, following: int) -> bool:
+    """Tell whether items follow: by the total, or where that cannot be read, by the link to a next page."""
+    if not isinstance(meta, dict):
+        return False
+    total = meta.get("total")
+    if isinstance(total, str) and total.isascii() and total.isdigit():
+        total = int(total[:20])
+    if isinstance(total, int) and not isinstance(total, bool):
+        return following < total
+    links = meta.get("links")
+    following_page = links.get("next") if isinstance(links, dict) else None
+    return bool(following_page.get("href") if isinstance(following_page, dict) else following_page)
 
 
 def spec_for(spec: PairingSpec) -> SrmPairingSpec:
@@ -172,20 +183,22 @@ def spec_for(spec: PairingSpec) -> SrmPairingSpec:
     details = spec.details if spec.details is not None else SrmPairingSpec()
     if not isinstance(details, SrmPairingSpec):
         raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not an SrmPairingSpec")])
-    document = attrs.evolve(details, pair_psc_info=_peer(spec, details.pair_psc_info or PairPscInfo()))
-    faults = faults_of(document)
-    if (document.pair_srm_url is None) != (document.pair_srm_thumbprint is None):
+    given = details.pair_psc_info if details.pair_psc_info is not None else PairPscInfo()
+    if isinstance(given, PairPscInfo):
+        details = attrs.evolve(details, pair_psc_info=_peer(spec, given))
+    faults = faults_of(details)
+    if (details.pair_srm_url is None) != (details.pair_srm_thumbprint is None):
         faults.append(Fault("pair_srm_url", "goes with pair_srm_thumbprint: set both or neither"))
     if faults:
         raise InvalidDocumentError(faults)
-    return document
+    return details
 
 
 def _peer(spec: PairingSpec, details: PairPscInfo) -> PairPscInfo:
     host, port = _host_and_port(spec.remote_url)
     return PairPscInfo(
-        url=details.url or host,
-        port=details.port or port,
+        url=host if details.url is None else details.url,
+        port=port if details.port is None else details.port,
         thumbprint=details.thumbprint,
         username=details.username or spec.remote_username or None,
         password=details.password or spec.remote_password or None,
@@ -196,7 +209,7 @@ def _host_and_port(url: str) -> tuple[str | None, int]:
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
         return parts.hostname, parts.port or 443
-    except ValueError:
+    except (ValueError, TypeError):
         return None, 443
 
 

@@ -161,12 +161,12 @@ class VmwareSrmProvider(BaseProvider):
         return Page(tuple(mapping.pairing_from(item, raw=self.raw(item)) for item in items), following)
 
     def delete_pairing(self, pairing_id: str) -> Flow[TaskInfo]:
-        try:
-            response = yield from self._delete(pairing_id)
-        except CredentialsRenewed:
-            # The login at the other site belonged to the session that is gone.
-            response = yield from self._delete(pairing_id, session_is_new=True)
-        return self._started(response, Operation.DELETE_PAIRING, entity_id=pairing_id)
+        while True:
+            try:
+                response = yield from self._delete(pairing_id)
+            except CredentialsRenewed:
+                continue  # the login at the other site belonged to the session that is gone
+            return self._started(response, Operation.DELETE_PAIRING, entity_id=pairing_id)
 
     def get_task(self, last: TaskInfo) -> Flow[TaskInfo]:
         try:
@@ -208,16 +208,15 @@ class VmwareSrmProvider(BaseProvider):
                 "look at the pairing before you ask again"
             ) from error
 
-    def _delete(self, pairing_id: str, *, session_is_new: bool = False) -> Flow[Response]:
+    def _delete(self, pairing_id: str) -> Flow[Response]:
         path = self._path("pairings", pairing_id)
         if self._peer:
             yield from self._log_in_at_peer(pairing_id, self._peer)
         try:
             return (yield Request(method="DELETE", path=path, repeatable=False, renew="restart"))
         except AuthenticationError as error:
-            if session_is_new:
-                self._peer_required(error)
-            raise
+            # Refused with a session that is surely new, so it is the other site that wants a login.
+            self._peer_required(error)
 
     def _log_in_at_peer(self, pairing_id: str, peer: Login) -> Flow[None]:
         """Log in at the other site, with a password that is sent once: repeated refusals lock accounts."""

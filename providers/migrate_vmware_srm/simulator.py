@@ -329,17 +329,19 @@ class VmwareSrmSimulator(Simulator):
         offset = self._whole(request, "offset", 0)
         following = offset + limit
         links = {
-            "self": {"href": str(request.url)},
-            "next": {"href": f"{request.url.path}?limit={limit}&offset={following}"}
-            if following < len(items)
-            else None,
+            "self": self._link(request, limit, offset),
+            "next": self._link(request, limit, following) if following < len(items) else None,
+            "previous": self._link(request, limit, max(0, offset - limit)) if offset else None,
         }
         meta = {"total": len(items), "offset": offset, "limit": limit, "links": links, "errors": []}
         return JSONResponse({"list": items[offset:following], "_meta": meta})
 
+    def _link(self, request: Request, limit: int, offset: int) -> dict[str, str]:
+        return {"href": f"{self.endpoint}{request.url.path}?limit={limit}&offset={offset}"}
+
     def _whole(self, request: Request, name: str, default: int) -> int:
         value = request.query_params.get(name, str(default))
-        if not (value.isascii() and value.isdigit()):
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise Refusal(self._error(400, f"{name} is no number: {value}"))
         return int(value)
 
