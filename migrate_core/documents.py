@@ -203,7 +203,10 @@ def decode(cls: type[T], payload: Mapping[str, Any], faults: list[Fault] | None 
     """
     values: dict[str, Any] = {}
     for attribute, names, wire in _rows(cls):
-        name = next((name for name in names if name in payload), None)
+        present = [name for name in names if name in payload]
+        name = present[0] if present else None
+        if faults is not None and len(present) > 1:
+            faults.append(Fault(f"{path}{present[1]}", f"is given already, as {name}"))
         value = payload[name] if name is not None else None
         if value is None or value == wire.none_text:
             continue

@@ -138,7 +138,7 @@ class Fault:
     waivable: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class InvalidDocumentError(InvalidArgumentError):

@@ -368,6 +368,8 @@ def document_from_json(payload: Mapping[str, Any]) -> SourceDocument:
     Raises:
         InvalidDocumentError: a field does not exist or cannot be read; all such faults are listed.
     """
+    if not isinstance(payload, Mapping):
+        raise InvalidDocumentError([Fault("", f"the document is no JSON object but {type(payload).__name__}")])
     faults: list[Fault] = []
     document = decode(SourceDocument, payload, faults)
     if faults:
@@ -426,10 +428,10 @@ def _rules(document: SourceDocument) -> Iterator[Fault]:
         yield from missing(_FOR_WINDOWS, "for Windows")
     yield from _address("ip", document.ip, 4)
     yield from _address("ipv6", document.ipv6, 6)
-    for index, disk in enumerate(_listed(document.disks, ServerDisk)):
+    for index, disk in _listed(document.disks, ServerDisk):
         if disk.partition_style is None:
             yield Fault(f"disks[{index}].partition_style", "is needed to register", waivable=True)
-    for index, nic in enumerate(_listed(document.networks, NetWork)):
+    for index, nic in _listed(document.networks, NetWork):
         here = f"networks[{index}]"
         if document.os_type == "LINUX" and nic.mtu is None:
             yield Fault(f"{here}.mtu", "is needed for Linux", waivable=True)
@@ -439,9 +441,10 @@ def _rules(document: SourceDocument) -> Iterator[Fault]:
         yield from _address(f"{here}.netmask", nic.netmask, 4)
 
 
-def _listed(items: Any, cls: type[Any]) -> list[Any]:
-    """What is of the right type; the rest is a fault of another list."""
-    return [item for item in items if isinstance(item, cls)] if isinstance(items, list | tuple) else []
+def _listed(items: Any, cls: type[Any]) -> list[tuple[int, Any]]:
+    """What is of the right type, with its place; the rest is a fault of another list."""
+    known = items if isinstance(items, list | tuple) else ()
+    return [(index, item) for index, item in enumerate(known) if isinstance(item, cls)]
 
 
 def _address(path: str, value: Any, version: int) -> Iterator[Fault]:
