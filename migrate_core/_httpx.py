@@ -20,10 +20,11 @@ import time
 import urllib.request
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
@@ -195,13 +196,26 @@ class _Exchange:
 
     def response(self, response: httpx.Response) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        body = _decoded(bytes(self._body), headers.get("content-encoding", ""), self._options.max_body_bytes)
+        try:
+            body = _decoded(bytes(self._body), headers.get("content-encoding", ""), self._options.max_body_bytes)
+        except MalformedResponseError:
+            if response.status_code < 400:
+                raise
+            body = b""  # an error says enough by its status
         return Response(status=response.status_code, headers=headers, body=body)
 
-    def failures_named(self) -> _Failures:
-        return _Failures(self)
+    @contextmanager
+    def failures_named(self) -> Generator[None]:
+        """Raise the failures of the HTTP library as ours."""
+        try:
+            yield
+        except BaseException as error:
+            failure = self._failure(error)
+            if failure:
+                raise failure from error
+            raise
 
-    def failure(self, error: BaseException) -> TransportError | None:
+    def _failure(self, error: BaseException) -> TransportError | None:
         """Name a failure of the HTTP library in our words: did the request leave, was the time over?"""
         where, why = self._options.endpoints[self._request.endpoint], str(error) or type(error).__name__
         late = isinstance(error, TimeoutError | httpcore.TimeoutException)
@@ -213,21 +227,6 @@ class _Exchange:
         if isinstance(error, _FAILURES) or late:
             return ResponseLostError(f"{where}: the answer was lost: {why}")
         return None
-
-
-class _Failures:
-    """Context manager: raises the failures of the HTTP library as ours."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        failure = self._exchange.failure(error) if error else None
-        if failure:
-            raise failure from error
 
 
 def _client_settings() -> dict[str, Any]:
@@ -405,7 +404,8 @@ class _Pool(httpx.BaseTransport):
     """httpcore's pool with our time limit, as an httpx transport."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._pool = httpcore.ConnectionPool(network_backend=_TimedBackend(), **settings)
+        pool = _ProxiedPool if settings["proxy"] else httpcore.ConnectionPool
+        self._pool = pool(network_backend=_TimedBackend(), **settings)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._pool.handle_request(_core_request(request))
@@ -438,7 +438,8 @@ class _AsyncPool(httpx.AsyncBaseTransport):
     """httpcore's pool for an event loop; there, a cancel scope around the exchange is the time limit."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._pool = httpcore.AsyncConnectionPool(**settings)
+        pool = _AsyncProxiedPool if settings["proxy"] else httpcore.AsyncConnectionPool
+        self._pool = pool(**settings)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await self._pool.handle_async_request(_core_request(request))
@@ -457,6 +458,47 @@ class _AsyncBody(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._answer.aclose()
+
+
+class _ProxiedPool(httpcore.ConnectionPool):
+    def create_connection(self, origin: httpcore.Origin) -> Any:
+        return _ProxiedConnection(super().create_connection(origin))
+
+
+class _AsyncProxiedPool(httpcore.AsyncConnectionPool):
+    def create_connection(self, origin: httpcore.Origin) -> Any:
+        return _ProxiedConnection(super().create_connection(origin))
+
+
+class _ProxiedConnection:
+    """A connection that is closed when its request fails.
+
+    httpcore leaves open the one whose TLS handshake fails behind a proxy, and it holds a place in the pool for ever.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def handle_request(self, request: httpcore.Request) -> Any:
+        try:
+            return self._connection.handle_request(request)
+        except httpcore.ConnectionNotAvailable:
+            raise
+        except BaseException:
+            self._connection.close()
+            raise
+
+    async def handle_async_request(self, request: httpcore.Request) -> Any:
+        try:
+            return await self._connection.handle_async_request(request)
+        except httpcore.ConnectionNotAvailable:
+            raise
+        except BaseException:
+            await self._connection.aclose()
+            raise
 
 
 def _core_request(request: httpx.Request) -> httpcore.Request:

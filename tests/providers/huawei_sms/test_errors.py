@@ -123,6 +123,15 @@ def test_a_withdrawn_call_is_not_mistaken_for_a_missing_task(
     assert (raised.value.code, raised.value.operation) == ("APIGW.0101", mc.Operation.UNLOCK_TARGET)
 
 
+def test_an_error_page_that_cannot_be_decoded_is_still_the_error_of_its_status(
+    client: Any, caller: Caller, simulator: HuaweiSmsSimulator
+) -> None:
+    simulator.faults.answer(503, b"\x0b\x02", headers={"content-encoding": "br"}, times=3)
+    with pytest.raises(mc.ServerError):
+        caller(client.sources.describe("s"))
+    assert [sent.status for sent in simulator.journal] == [503, 503, 503]
+
+
 def test_an_error_survives_pickling_and_copying() -> None:
     error = answered(429, {"error_code": "APIGW.0308", "error_msg": "slow down", "request_id": "r"})
     error.retry_after, error.operation = 2.5, mc.Operation.LIST_SOURCES
