@@ -228,6 +228,8 @@ def _read(value: Any, wire: Wire, faults: list[Fault] | None, path: str) -> Any:
             return value
         case Kind.TEXT, int() | float() if not strict:
             return str(value).lower() if isinstance(value, bool) else str(value)
+        case Kind.TEXT, [*items] if not strict and all(isinstance(item, str) for item in items):
+            return ", ".join(items)
         case Kind.INTEGER, bool():
             raise _Unreadable
         case Kind.INTEGER, int() | float() | str():

@@ -91,7 +91,9 @@ class Simulator(abc.ABC):
         self.journal: list[JournalEntry] = []
         self.controls: Any = self.controls_type(**controls)
         self._seed = seed
-        self._routed = Starlette(routes=self.routes(), exception_handlers={Refusal: _answer, 404: self._no_route})
+        handlers = {Refusal: _answer, 404: self._no_route, 405: self._no_route}
+        self._routed = Starlette(routes=self.routes(), exception_handlers=handlers)
+        self._routed.router.redirect_slashes = False
         self._lock = threading.RLock()
         self.app: ASGIApp = self._serve
         self.reset()

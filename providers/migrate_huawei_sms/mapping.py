@@ -5,14 +5,16 @@ The tables stand in ``docs/vendors/huawei-sms.md``, section "Mapping".
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import attrs
 
-from migrate_core.documents import decode
+from migrate_core.documents import decode, wire_of
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
@@ -56,6 +58,9 @@ from migrate_huawei_sms.models import (
 )
 
 NAME = "huawei_sms"
+
+D = TypeVar("D", SourceDocument, ServerDisk, NetWork)
+N = TypeVar("N", ServerDisk, NetWork)
 
 _STAGES: Mapping[str, Stage] = {
     "unavailable": Stage.NOT_READY,
@@ -103,6 +108,7 @@ _CHECK_RESULTS: Mapping[str, CheckResult] = {
 _BOOT_USES = ("BOOT", "OS")
 _MEBIBYTES_BELOW = 2**27
 _SECONDS_BELOW = 10**11
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BYTES_PER_MBIT = 125_000
 
 
@@ -135,10 +141,10 @@ def moment(timestamp: int | None) -> datetime | None:
     """Read a timestamp: seconds below 10^11, else milliseconds; 0 is unknown."""
     if not timestamp or timestamp < 0:
         return None
-    seconds = timestamp if timestamp < _SECONDS_BELOW else timestamp / 1000
+    milliseconds = timestamp * 1000 if timestamp < _SECONDS_BELOW else timestamp
     try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
         return None
 
 
@@ -206,9 +212,22 @@ def _replication(document: DescribedSource) -> Replication | None:
         state=_REPLICATION_STATES.get((task.state or "").upper(), ReplicationState.UNKNOWN),
         total_bytes=total,
         copied_bytes=copied,
-        percent=min(100.0, 100.0 * copied / total) if total and total > 0 and copied is not None else None,
-        rate_bytes_per_s=None if task.migrate_speed is None else task.migrate_speed * _BYTES_PER_MBIT,
+        percent=_percent(copied, total),
+        rate_bytes_per_s=_rate(task.migrate_speed),
     )
+
+
+def _percent(copied: int | None, total: int | None) -> float | None:
+    if copied is None or copied < 0 or total is None or total <= 0:
+        return None
+    return 100.0 if copied >= total else 100.0 * (copied / total)
+
+
+def _rate(megabits_per_second: float | None) -> float | None:
+    if megabits_per_second is None or not 0 <= megabits_per_second < math.inf / _BYTES_PER_MBIT:
+        return None
+    rate = megabits_per_second * _BYTES_PER_MBIT
+    return rate if math.isfinite(rate) else None
 
 
 def _target(task: TaskByServerSource | None) -> Target | None:
@@ -233,25 +252,58 @@ def document_for(spec: SourceSpec) -> SourceDocument:
         wanted = "a SourceDocument (document_from_json() makes one of JSON)"
         raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not {wanted}")])
     known = _document_from_facts(spec)
-    return attrs.evolve(details, **{name: value for name, value in known.items() if getattr(details, name) is None})
+    document = _filled(details, known)
+    return attrs.evolve(
+        document,
+        disks=_matched(details.disks, known.disks),
+        networks=_matched(details.networks, known.networks),
+    )
 
 
-def _document_from_facts(spec: SourceSpec) -> dict[str, Any]:
+def _filled(given: D, known: D) -> D:
+    """Complete a document with another one's values."""
+    missing = {name: getattr(known, name) for name in wire_of(type(given)) if getattr(given, name) is None}
+    return attrs.evolve(given, **missing)
+
+
+def _matched(given: tuple[N, ...] | None, known: tuple[N, ...] | None) -> tuple[N, ...] | None:
+    """Complete each disk or interface with what is known of the one of that name, if there is one such pair."""
+    if given is None or not known or not isinstance(given, list | tuple):
+        return known if given is None else given
+    items: tuple[N, ...] = tuple(given)
+    counts = Counter(item.name for item in (*items, *known) if _is_named(item, type(known[0])))
+    by_name = {item.name: item for item in known if counts[item.name] == 2}
+    return tuple(
+        _filled(item, by_name[item.name]) if _is_named(item, type(known[0])) and item.name in by_name else item
+        for item in items
+    )
+
+
+def _is_named(item: Any, cls: type) -> bool:
+    return type(item) is cls and isinstance(item.name, str) and bool(item.name)
+
+
+def _document_from_facts(spec: SourceSpec) -> SourceDocument:
     facts = spec.facts
     addresses = [address for nic in facts.nics for address in nic.addresses]
-    return {
-        "name": spec.name or None,
-        "hostname": facts.hostname,
-        "os_type": {OsFamily.LINUX: "LINUX", OsFamily.WINDOWS: "WINDOWS"}.get(facts.os_family),
-        "os_version": facts.os_name,
-        "firmware": {Firmware.BIOS: "BIOS", Firmware.UEFI: "UEFI"}.get(facts.firmware),
-        "cpu_quantity": facts.cpu_count,
-        "memory": facts.memory_bytes,
-        "disks": tuple(map(_server_disk, facts.disks)) or None,
-        "networks": tuple(map(_network, facts.nics)) or None,
-        "ip": next((address for address in addresses if ":" not in address), None),
-        "ipv6": next((address for address in addresses if ":" in address), None),
-    }
+    ip = _first_address(addresses, 4)
+    return SourceDocument(
+        name=spec.name or None,
+        hostname=facts.hostname,
+        os_type={OsFamily.LINUX: "LINUX", OsFamily.WINDOWS: "WINDOWS"}.get(facts.os_family),
+        os_version=facts.os_name,
+        firmware={Firmware.BIOS: "BIOS", Firmware.UEFI: "UEFI"}.get(facts.firmware),
+        cpu_quantity=facts.cpu_count,
+        memory=facts.memory_bytes,
+        disks=tuple(map(_server_disk, facts.disks)) or None,
+        networks=tuple(map(_network, facts.nics)) or None,
+        ip=ip,
+        ipv6=None if ip else _first_address(addresses, 6),
+    )
+
+
+def _first_address(addresses: Iterable[str], version: int) -> str | None:
+    return next((address for address in addresses if (":" in address) is (version == 6)), None)
 
 
 def _server_disk(disk: Disk) -> ServerDisk:
@@ -268,8 +320,8 @@ def _server_disk(disk: Disk) -> ServerDisk:
 def _network(nic: Nic) -> NetWork:
     return NetWork(
         name=nic.name,
-        ip=next((address for address in nic.addresses if ":" not in address), None),
-        ipv6=next((address for address in nic.addresses if ":" in address), None),
+        ip=_first_address(nic.addresses, 4),
+        ipv6=_first_address(nic.addresses, 6),
         mac=nic.mac,
     )
 
@@ -281,8 +333,7 @@ def acknowledge(response: Response) -> None:
         MalformedResponseError: it is a web page, so it came from a proxy and not from the service.
     """
     response.expect(200)
-    kind = response.headers.get("content-type", "")
-    if "html" in kind or response.body.lstrip().startswith(b"<"):
+    if response.body.lstrip().startswith(b"<"):
         raise MalformedResponseError("the answer is a web page, not the service's")
 
 
@@ -366,8 +417,9 @@ def _error_object(response: Response) -> Mapping[str, Any]:
         return {}
     if not isinstance(body, dict):
         return {}
-    inner = body.get("error")
-    return inner if isinstance(inner, dict) else body
+    if any(name in body for name in ("error_code", "errorCode", "code")):
+        return body
+    return next((inner for inner in body.values() if isinstance(inner, dict)), body)
 
 
 def _first(body: Mapping[str, Any], *names: str) -> str:

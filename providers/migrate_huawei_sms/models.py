@@ -185,8 +185,8 @@ class NetWork:
 class SourceDocument:
     """A source server as it is registered.
 
-    ``memory`` is sent in bytes: the vendor's text says MB, its examples are bytes. ``io_read_wait`` is in
-    milliseconds.
+    ``memory`` is sent in bytes: the vendor's text says MB, its examples are bytes. ``io_read_wait`` is passed on as it
+    is: the page says minutes, the vendor's SDK milliseconds.
     """
 
     id: str | None = text()

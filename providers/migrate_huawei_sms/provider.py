@@ -18,6 +18,7 @@ from migrate_core.errors import (
     AuthenticationError,
     ConfigurationError,
     IncompleteDocumentWarning,
+    InvalidArgumentError,
     InvalidDocumentError,
     MalformedResponseError,
     UnsupportedOptionError,
@@ -49,6 +50,8 @@ REGIONS: Mapping[str, str] = {
 }
 """Where the service is published; one endpoint serves all target regions of its site."""
 
+_SITE = ".myhuaweicloud.com"
+_LONGEST_ID = 255
 _JSON = {"Content-Type": "application/json"}
 _PAGE = 200
 
@@ -113,10 +116,10 @@ class HuaweiSmsProvider(BaseProvider):
 
     def endpoints(self) -> Mapping[str, str]:
         settings = self.settings
-        endpoints = {"main": origin(_endpoint(settings), verify=settings.verify)}
-        if isinstance(self._credentials, FetchedToken):
-            endpoints["iam"] = origin(_iam_endpoint(settings), verify=settings.verify)
-        return endpoints
+        main = origin(_endpoint(settings), verify=settings.verify)
+        if not isinstance(self._credentials, FetchedToken):
+            return {"main": main}
+        return {"main": main, "iam": origin(_iam_endpoint(settings, main), verify=settings.verify)}
 
     def error_from(self, response: Response) -> ApiError:
         return mapping.error_from(response)
@@ -147,9 +150,10 @@ class HuaweiSmsProvider(BaseProvider):
 
     def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
         if spec.external_id is not None:
-            raise UnsupportedOptionError(self.name, Operation.REGISTER_SOURCE, "external_id")
+            operation = Operation.REGISTER_SOURCE
+            raise UnsupportedOptionError(self.name, operation, "external_id", self.capabilities[operation].options)
         document = mapping.document_for(spec)
-        _check(document, allow_incomplete=bool(spec.options.get("allow_incomplete", False)))
+        _check(document, allow_incomplete=spec.options.get("allow_incomplete") is True)
         response = yield Request(
             method="POST",
             path=url_path("v3", "sources"),
@@ -163,7 +167,7 @@ class HuaweiSmsProvider(BaseProvider):
         return TaskInfo.finished(Operation.REGISTER_SOURCE, entity_id=source_id, result=source_id)
 
     def describe_source(self, source_id: str) -> Flow[SourceServer]:
-        response = yield Request(method="GET", path=url_path("v3", "sources", source_id), repeatable=True)
+        response = yield Request(method="GET", path=url_path("v3", "sources", _id(source_id)), repeatable=True)
         payload = response.expect(200).json_object()
         return mapping.source_from(payload, raw=self.raw(payload))
 
@@ -185,19 +189,26 @@ class HuaweiSmsProvider(BaseProvider):
         return Page(sources, str(following) if more else None)
 
     def delete_source(self, source_id: str) -> Flow[TaskInfo]:
-        response = yield Request(method="DELETE", path=url_path("v3", "sources", source_id), repeatable=False)
+        response = yield Request(method="DELETE", path=url_path("v3", "sources", _id(source_id)), repeatable=False)
         mapping.acknowledge(response)
         return TaskInfo.finished(Operation.DELETE_SOURCE, entity_id=source_id)
 
     def unlock_target(self, replication_id: str) -> Flow[TaskInfo]:
         response = yield Request(
             method="POST",
-            path=url_path("v3", "tasks", replication_id, "unlock"),
+            path=url_path("v3", "tasks", _id(replication_id), "unlock"),
             headers=_JSON,
             repeatable=False,
         )
         mapping.acknowledge(response)
         return TaskInfo.finished(Operation.UNLOCK_TARGET, entity_id=replication_id)
+
+
+def _id(value: str) -> str:
+    """Refuse an id that is longer than any of the vendor's."""
+    if isinstance(value, str) and len(value) > _LONGEST_ID:
+        raise InvalidArgumentError(f"an id of Huawei Cloud SMS has at most {_LONGEST_ID} characters")
+    return value
 
 
 def _check(document: SourceDocument, *, allow_incomplete: bool) -> None:
@@ -226,9 +237,15 @@ def _endpoint(settings: HuaweiSmsSettings) -> str:
     return REGIONS[settings.region]
 
 
-def _iam_endpoint(settings: HuaweiSmsSettings) -> str:
-    region = f".{settings.region}" if settings.region else ""
-    return settings.iam_endpoint or f"https://iam{region}.myhuaweicloud.com"
+def _iam_endpoint(settings: HuaweiSmsSettings, main: str) -> str:
+    """Tell where to log in: a user's password goes to no site that was not named."""
+    if settings.iam_endpoint:
+        return settings.iam_endpoint
+    if not main.endswith(_SITE):
+        raise ConfigurationError(
+            f"no identity service is known for {main}; set iam_endpoint, or MIGRATE_IAM_ENDPOINT in the environment"
+        )
+    return f"https://iam.{settings.region}{_SITE}" if settings.region else f"https://iam{_SITE}"
 
 
 _KINDS: Mapping[str, tuple[str, ...]] = {
@@ -262,6 +279,7 @@ def _credentials(settings: HuaweiSmsSettings) -> GivenToken | FetchedToken | Sig
             f"huawei_sms lacks {wanted}; looked for the settings of that name, and in the environment for "
             + ", ".join(f"MIGRATE_{name.upper()}" for name in names)
         )
+    _refuse_idle(settings, next(iter(begun)))
     if settings.token:
         return GivenToken(settings.token)
     if settings.username and settings.password and settings.domain_name:
@@ -273,6 +291,14 @@ def _credentials(settings: HuaweiSmsSettings) -> GivenToken | FetchedToken | Sig
         settings.project_id,
         settings.domain_id,
     )
+
+
+def _refuse_idle(settings: HuaweiSmsSettings, kind: str) -> None:
+    """Refuse a setting that belongs to another kind of credentials: nobody sets one to have it ignored."""
+    for field in attrs.fields(HuaweiSmsSettings):
+        other = field.metadata["kind"]
+        if other not in ("", kind) and getattr(settings, field.name):
+            raise ConfigurationError(f"{field.name} goes with {' and '.join(_KINDS[other])}, which are not set")
 
 
 def _project(settings: HuaweiSmsSettings) -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 
 Paths, fields, status codes and error bodies are those of ``docs/vendors/huawei-sms.md``. Where the vendor's pages are
 silent, this does what that page marks as inferred: an unknown source is refused with 400 ``SMS.2216``, an unknown task
-with 404 ``SMS.2252``, the names of the checks for Linux are ours, and a check has a code only where one is published.
+with 404 ``SMS.2252``, an unreadable document with 400 ``SMS.6201``, listing needs ``sms:server:list``, the names of the
+checks for Linux are ours, and a check has a code only where one is published for that reason.
 What the tables allow is accepted; what is missing for a migration shows up as failed checks.
 """
 
@@ -240,11 +241,10 @@ class HuaweiSmsSimulator(Simulator):
         return self._gateway_error(404, "APIGW.0101", "The API does not exist or has not been published.")
 
     async def _fetch_token(self, request: Request) -> Response:
-        login = await _json_object(request)
         try:
-            user = login["auth"]["identity"]["password"]["user"]
+            user = json.loads(await request.body())["auth"]["identity"]["password"]["user"]
             given = (user["domain"]["name"], user["name"], user["password"])
-        except (KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return _identity_error(400, "Bad Request", "The request body is invalid.")
         if given != (self._DOMAIN, self._USER, self._PASSWORD):
             return _identity_error(401, "Unauthorized", "The username or password is wrong.")
@@ -475,25 +475,25 @@ def _recommended(document: SourceDocument) -> InitTargetServer:
 
 def _checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
     """Check a machine's fitness by what was registered of it."""
-    disks = document.disks or ()
-    yield _verdict("OS_VERSION", bool(document.os_version), "SMS.6616", "the OS version is not known")
+    disks, os_type = document.disks or (), (document.os_type or "").upper()
+    yield _verdict("OS_VERSION", bool(document.os_version), "", "the OS version is not known")
     yield _verdict("FIRMWARE", document.firmware in ("BIOS", "UEFI"), "", "the boot mode is not known")
     yield _verdict("CPU", bool(document.cpu_quantity), "", "the number of CPUs is not known")
     yield _verdict("MEMORY", bool(document.memory), "", "the memory size is not known")
     yield _verdict(
         "PARTITION_STYLE",
         bool(disks) and all(disk.partition_style in ("MBR", "GPT") for disk in disks),
-        "SMS.6531",
+        "",
         "a disk's partition style is not known",
     )
     yield _verdict(
         "BOOT_DISK", any(disk.device_use in ("BOOT", "OS") for disk in disks), "SMS.6531", "no disk boots the machine"
     )
-    strange = sorted(_strange_file_systems(document.os_type or "", disks))
+    strange = sorted(_strange_file_systems(os_type, disks))
     yield _verdict("FILE_SYSTEM", not strange, "SMS.6509", f"unsupported file systems: {', '.join(strange)}")
     full = sorted(_full_volumes(disks))
     yield _verdict("FREE_SPACE", not full, "SMS.1351", f"no free space on {', '.join(full)}")
-    yield from _linux_checks(document) if document.os_type == "LINUX" else _windows_checks(document)
+    yield from _linux_checks(document) if os_type == "LINUX" else _windows_checks(document)
 
 
 def _linux_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
@@ -514,7 +514,7 @@ def _windows_checks(document: SourceDocument) -> Iterator[EnvironmentCheck]:
     yield _verdict("SYSTEM_ROOT", bool(document.system_dir), "", "the system directory is not known")
     yield _verdict("OEM_SYSTEM", not document.oem_system, "", "OEM editions lose their activation", "WARN")
     yield _verdict("DRIVER_FILE", document.driver_files is False, "SMS.6511", "driver files are missing")
-    yield _verdict("SERVICE", document.system_services is False, "SMS.6533", "system services are abnormal")
+    yield _verdict("SERVICE", document.system_services is False, "", "system services are abnormal")
     yield _verdict("ACCOUNT_RIGHTS", document.account_rights is True, "", "the account lacks rights")
 
 

@@ -17,10 +17,12 @@ from migrate_core.errors import (
     ApiError,
     AuthenticationError,
     ConfigurationError,
+    InvalidRequestError,
     MalformedResponseError,
     NotFoundError,
     OutcomeUnknownError,
     PeerAuthenticationRequiredError,
+    PermissionDeniedError,
 )
 from migrate_core.models import Pairing, PairingSpec
 from migrate_core.operations import Capability, Operation, Support
@@ -53,8 +55,8 @@ _GROUPS = Capability(
 
 
 def _base_path(value: str) -> str:
-    path = "/" + value.strip("/") if isinstance(value, str) else ""
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path) or "/." in path:
+    path = f"/{value.strip('/')}".rstrip("/") if isinstance(value, str) else "?"
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or "/." in path:
         raise ConfigurationError(f"base_path is a plain path such as /api/rest/srm/v2, not {value!r}")
     return path
 
@@ -126,7 +128,8 @@ class VmwareSrmProvider(BaseProvider):
             response = yield Request(
                 method="POST", path=self._path("session"), headers=self._login.headers(), repeatable=True
             )
-        except AuthenticationError as error:
+        except (AuthenticationError, InvalidRequestError, PermissionDeniedError) as error:
+            # The request is nothing but the login, so whatever is wrong with it is the login.
             self._refused("Site Recovery Manager", self._login, error)
         session = response.expect(200).json_object().get("session_id")
         if not isinstance(session, str) or not session or not (session.isascii() and session.isprintable()):
@@ -229,8 +232,8 @@ class VmwareSrmProvider(BaseProvider):
                 renew="never",
             )
         except AuthenticationError as error:
-            # Either site may have refused. A session that is gone makes this request start all over.
-            yield Request(method="GET", path=self._path("session"), repeatable=True, renew="restart")
+            # Either site may have refused. If it was this one, its session is gone, and this request starts all over.
+            yield Request(method="GET", path=self._path("pairings", pairing_id), repeatable=True, renew="restart")
             self._refused("the other site", peer, error)
         response.expect(200, 204)
 
@@ -243,7 +246,7 @@ class VmwareSrmProvider(BaseProvider):
         failure = TaskFailure("the server no longer knows the task, and the pairing is still there")
         return attrs.evolve(last, status=TaskStatus.ERROR, error=failure)
 
-    def _refused(self, where: str, login: Login, error: AuthenticationError) -> NoReturn:
+    def _refused(self, where: str, login: Login, error: ApiError) -> NoReturn:
         raise AuthenticationError(
             f"{where} refused the login of {login.username}",
             provider=self.name,

@@ -179,7 +179,6 @@ def test_facts_fill_what_the_details_leave_out_and_details_win() -> None:
         "cpu_quantity": 4,
         "memory": 2**30,
         "ip": "192.0.2.1",
-        "ipv6": "2001:db8::1",
         "disks": [
             {
                 "name": "/dev/vda",

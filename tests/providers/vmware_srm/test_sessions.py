@@ -323,7 +323,7 @@ def test_a_session_that_expired_before_the_login_at_the_other_site_is_renewed(
     caller(client.pairings.delete(pairing_id))
     assert steps(simulator) == [
         "POST remote-session 401",
-        "GET session 401",
+        f"GET {pairing_id} 401",
         "POST session 200",
         "POST remote-session 204",
         f"DELETE {pairing_id} 202",
@@ -550,7 +550,7 @@ def test_a_wrong_password_for_the_other_site_is_sent_once_per_call(
         assert type(caught.value) is mc.AuthenticationError
         assert "administrator@peer.local" in str(caught.value)
         assert caught.value.operation is mc.Operation.DELETE_PAIRING
-        assert steps(simulator) == ["POST session 200"] + calls * ["POST remote-session 401", "GET session 200"]
+        assert steps(simulator) == ["POST session 200"] + calls * ["POST remote-session 401", f"GET {pairing_id} 200"]
     assert simulator.has_pairing(pairing_id)
 
 
@@ -567,10 +567,10 @@ def test_a_wrong_password_for_the_other_site_is_sent_once_though_the_session_had
         caller(client.pairings.delete(pairing_id))
     assert steps(simulator) == [
         "POST remote-session 401",
-        "GET session 401",
+        f"GET {pairing_id} 401",
         "POST session 200",
         "POST remote-session 401",
-        "GET session 200",
+        f"GET {pairing_id} 200",
     ]
 
 
@@ -646,7 +646,7 @@ def test_a_password_changed_in_the_middle_of_a_deletion_is_an_authentication_err
     with pytest.raises(mc.AuthenticationError, match="Site Recovery Manager refused the login") as caught:
         caller(client.pairings.delete(pairing_id))
     assert type(caught.value) is mc.AuthenticationError
-    first = ["POST remote-session 401", "GET session 401"] if kind == "both" else [f"DELETE {pairing_id} 401"]
+    first = ["POST remote-session 401", f"GET {pairing_id} 401"] if kind == "both" else [f"DELETE {pairing_id} 401"]
     assert steps(simulator) == [*first, "POST session 401"]
     assert simulator.has_pairing(pairing_id)
 

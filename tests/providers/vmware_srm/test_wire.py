@@ -335,6 +335,14 @@ def test_base_path_goes_before_every_path(caller: Caller, simulator: VmwareSrmSi
     ]
 
 
+@pytest.mark.parametrize("value", ["", "/"])
+def test_an_api_at_the_root_has_no_base_path(caller: Caller, simulator: VmwareSrmSimulator, value: str) -> None:
+    seen: list[str] = []
+    settings = {**simulator.settings(), "transport": moved_to("", simulator, seen), "base_path": value}
+    caller(caller.connect("vmware_srm", clock=simulator.clock, **settings).pairings.describe(simulator.pair()))
+    assert seen[0] == "/session"
+
+
 def test_base_path_comes_from_the_environment(
     caller: Caller, simulator: VmwareSrmSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,9 +357,6 @@ def test_base_path_comes_from_the_environment(
 @pytest.mark.parametrize(
     "value",
     [
-        "",
-        "/",
-        "//",
         "/api//v2",
         "/..",
         "/api/../v2",
