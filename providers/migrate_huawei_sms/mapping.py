@@ -268,15 +268,18 @@ def _filled(given: D, known: D) -> D:
 
 def _matched(given: tuple[N, ...] | None, known: tuple[N, ...] | None) -> tuple[N, ...] | None:
     """Complete each disk or interface with what is known of the one of that name, if there is one such pair."""
-    if given is None or not known or not isinstance(given, list | tuple):
+    if given is None or not known or not _is_list(given):
         return known if given is None else given
-    items: tuple[N, ...] = tuple(given)
-    counts = Counter(item.name for item in (*items, *known) if _is_named(item, type(known[0])))
+    counts = Counter(item.name for item in (*given, *known) if _is_named(item, type(known[0])))
     by_name = {item.name: item for item in known if counts[item.name] == 2}
     return tuple(
         _filled(item, by_name[item.name]) if _is_named(item, type(known[0])) and item.name in by_name else item
-        for item in items
+        for item in given
     )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)  # what else a caller put there is a fault, found later
 
 
 def _is_named(item: Any, cls: type) -> bool:
