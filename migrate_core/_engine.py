@@ -179,7 +179,7 @@ class Engine:
         """End the session, quickly, and without a complaint: there is nothing left that the caller could do."""
         try:
             yield from self._drive(self.provider.close_session(), self._begin(None, _LOGOUT_SECONDS), self._send)
-        except MigrateError as error:
+        except Exception as error:
             log.debug("%s: log-out failed: %s", self.provider.name, error)
 
     def _begin(self, operation: Operation | None, timeout: float) -> _Call:
@@ -241,7 +241,9 @@ class Engine:
             if gate.logins > logins_seen:
                 return gate.logins
             if gate.refusal is not None and gate.refusals > call.refusals_before:
-                raise copy.copy(gate.refusal)
+                refusal = copy.copy(gate.refusal)
+                refusal.operation = call.operation
+                raise refusal
             try:
                 yield from self._drive(self.provider.refresh_credentials(), call, self._send)
             except AuthenticationError as error:

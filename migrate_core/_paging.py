@@ -35,15 +35,20 @@ class Pages(Generic[L]):
         self.cursor: str | None = None
         self.more = True
         self._seen: set[str] = set()
+        self._visited: set[str] = set()
 
     def fresh(self, page: Page[L]) -> Iterator[L]:
         """Give the items of `page` that are new, and move on to the next.
 
         Raises:
-            MalformedResponseError: the page names itself as the next: the list would never end.
+            MalformedResponseError: the next page was read already: the list would never end.
         """
-        if page.next is not None and page.next == self.cursor:
-            raise MalformedResponseError("a page of the list names itself as the next one")
+        if page.next in self._visited:
+            raise MalformedResponseError(
+                "the list would never end: a page names itself, or an earlier one, as the next"
+            )
+        if page.next is not None:
+            self._visited.add(page.next)
         self.cursor, self.more = page.next, page.next is not None
         for item in page.items:
             if item.id not in self._seen:

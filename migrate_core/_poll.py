@@ -29,7 +29,7 @@ class Pace:
 
     def __init__(self, now: float, progress: float | None) -> None:
         self._began = now
-        self._origin = (now, progress or 0.0)
+        self._origin = (now, _sensible(progress))
 
     def delay(self, now: float, progress: float | None) -> float:
         """Choose how long to wait before the next look.
@@ -42,12 +42,17 @@ class Pace:
             Seconds, between `SHORTEST` and `LONGEST`.
         """
         at, origin = self._origin
-        if not progress:
+        reached = _sensible(progress)
+        if not reached:
             self._origin = (now, 0.0)  # still in the queue: the work has not begun
-        elif progress > origin and now > at:
-            rate = (progress - origin) / (now - at)
-            return _between((100 - progress) / rate / 2)
+        elif reached > origin and now > at:
+            return _between((100 - reached) * (now - at) / (reached - origin) / 2)
         return _between((now - self._began) / 20)
+
+
+def _sensible(progress: float | None) -> float:
+    """Take a report of progress for what it is worth: 0 unless it is a percentage."""
+    return progress if progress is not None and 0 < progress <= 100 else 0.0
 
 
 def _between(seconds: float) -> float:

@@ -19,7 +19,7 @@ import enum
 import math
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -274,8 +274,8 @@ def _integer(value: int | float | str, units: bool) -> int:
         match = _SIZE.fullmatch(value)
         if not match or (match[2] and not units):
             raise _Unreadable
-        size = Decimal(match[1]) * 1024 ** _POWER[match[2]]
-        if size != int(size) and not units:
+        size = Fraction(match[1]) * 1024 ** _POWER[match[2]]
+        if size.denominator != 1 and not units:
             raise _Unreadable
         return int(size)
     if value != int(value):

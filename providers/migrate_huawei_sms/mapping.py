@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, TypeVar
 
 import attrs
@@ -270,7 +271,8 @@ def _matched(given: tuple[N, ...] | None, known: tuple[N, ...] | None) -> tuple[
     """Complete each disk or interface with what is known of the one of that name, if there is one such pair."""
     if given is None or not known or not _is_list(given):
         return known if given is None else given
-    counts = Counter(item.name for item in (*given, *known) if _is_named(item, type(known[0])))
+    everything: Iterable[Any] = chain(given, known)
+    counts = Counter(item.name for item in everything if _is_named(item, type(known[0])))
     by_name = {item.name: item for item in known if counts[item.name] == 2}
     return tuple(
         _filled(item, by_name[item.name]) if _is_named(item, type(known[0])) and item.name in by_name else item
