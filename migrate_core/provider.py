@@ -108,13 +108,8 @@ def _pairs(query: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _plain_path(_: Any, __: Any, path: str) -> None:
-    unsafe = (
-        not path.isascii()
-        or not path.startswith("/")
-        or path.startswith("//")
-        or re.search(r"[?#\s\x00-\x1f\x7f\\]", path)
-    )
-    if unsafe or any(segment in (".", "..") for segment in path.split("/")):
+    plain = path.isascii() and path.startswith("/") and not path.startswith("//")
+    if not plain or re.search(r"[?#\s\x00-\x1f\x7f\\]", path) or not {".", ".."}.isdisjoint(path.split("/")):
         raise InvalidArgumentError(f"{path[:64]!r} is no plain absolute path; build it with url_path()")
 
 

@@ -61,7 +61,6 @@ from migrate_huawei_sms.models import (
 NAME = "huawei_sms"
 
 D = TypeVar("D", SourceDocument, ServerDisk, NetWork)
-N = TypeVar("N", ServerDisk, NetWork)
 
 _STAGES: Mapping[str, Stage] = {
     "unavailable": Stage.NOT_READY,
@@ -267,21 +266,16 @@ def _filled(given: D, known: D) -> D:
     return attrs.evolve(given, **missing)
 
 
-def _matched(given: tuple[N, ...] | None, known: tuple[N, ...] | None) -> tuple[N, ...] | None:
+def _matched(given: Any, known: Any) -> Any:
     """Complete each disk or interface with what is known of the one of that name, if there is one such pair."""
-    if given is None or not known or not _is_list(given):
-        return known if given is None else given
-    everything: Iterable[Any] = chain(given, known)
-    counts = Counter(item.name for item in everything if _is_named(item, type(known[0])))
+    if given is None or not known or not isinstance(given, list | tuple):
+        return known if given is None else given  # what else a caller put there is a fault, found later
+    cls = type(known[0])
+    counts = Counter(item.name for item in chain(given, known) if _is_named(item, cls))
     by_name = {item.name: item for item in known if counts[item.name] == 2}
     return tuple(
-        _filled(item, by_name[item.name]) if _is_named(item, type(known[0])) and item.name in by_name else item
-        for item in given
+        _filled(item, by_name[item.name]) if _is_named(item, cls) and item.name in by_name else item for item in given
     )
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)  # what else a caller put there is a fault, found later
 
 
 def _is_named(item: Any, cls: type) -> bool:
