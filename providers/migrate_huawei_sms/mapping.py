@@ -278,7 +278,7 @@ def _matched(given: Any, known: Any) -> Any:
     )
 
 
-def _is_named(item: Any, cls: type) -> bool:
+def _is_named(item: Any, cls: Any) -> bool:
     return type(item) is cls and isinstance(item.name, str) and bool(item.name)
 
 

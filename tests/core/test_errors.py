@@ -67,6 +67,25 @@ def test_every_error_pickles_and_copies_whole(cls: type[errors.MigrateError]) ->
         assert (twin.args, twin.__dict__, str(twin)) == (error.args, error.__dict__, str(error))
 
 
+@pytest.mark.parametrize(
+    ("error", "attributes"),
+    [
+        (errors.DeadlineExceededError("why", sent=True), {"sent": True}),
+        (errors.MalformedResponseError("why", path="a.b"), {"path": "a.b"}),
+        (errors.TaskFailedError("why", TaskInfo(id="t-1", raw={"a": 1}), "token"), {"token": "token"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_an_error_was_given_by_name_survives_too(
+    error: errors.MigrateError, attributes: dict[str, object]
+) -> None:
+    error.add_note("the task goes on")
+    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301  # our own
+        assert {name: getattr(twin, name) for name in attributes} == attributes
+        assert twin.__notes__ == ["the task goes on"]
+        assert str(twin) == str(error)
+
+
 def test_bad_input_and_time_outs_are_also_what_python_calls_them() -> None:
     assert issubclass(errors.InvalidArgumentError, ValueError)
     assert issubclass(errors.TaskTimeoutError, TimeoutError)

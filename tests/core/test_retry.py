@@ -45,6 +45,12 @@ def test_no_text_breaks_the_reading_of_retry_after(value: str) -> None:
     assert seconds is None or seconds >= 0
 
 
+@given(st.from_regex(r"(Mon, )?[0-9]{1,3} (Jan|Feb|Foo) [0-9]{1,6} [0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|[+-][0-9]{4,12})"))
+def test_no_date_breaks_the_reading_of_retry_after(value: str) -> None:
+    seconds = retry_after(value, NOW)
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
 def api(cls: type[mc.ApiError], status: int) -> mc.ApiError:
     return cls("x", provider="p", status=status)
 

@@ -17,7 +17,7 @@ from migrate_core.documents import encode
 from migrate_core.provider import Request, Response
 from migrate_core.testing import VirtualClock, new_simulator
 from migrate_core.transports import Transport, TransportOptions
-from migrate_huawei_sms.auth import SigningKey
+from migrate_huawei_sms.auth import ALGORITHM, SigningKey, canonical_request, signature_of
 from migrate_huawei_sms.models import PhysicalVolume, ServerDisk, SourceDocument, VolumeGroups
 from migrate_huawei_sms.simulator import HuaweiSmsSimulator, example_document
 from support import Caller, example
@@ -483,12 +483,27 @@ def test_a_signature_is_good_for_a_quarter_of_an_hour(
     assert answer.status == status
 
 
-def test_a_date_that_is_not_signed_or_not_a_date_is_refused(door: Door) -> None:
-    headers = door.signed("GET", "/v3/sources")
-    undated = {**headers, "X-Sdk-Date": "yesterday"}
-    unsigned = {**headers, "Authorization": headers["Authorization"].replace(";x-sdk-date", "")}
-    for wrong in (undated, unsigned):
-        assert door.send("GET", "/v3/sources", headers=wrong).status == 401
+@pytest.mark.parametrize("date", ["yesterday", "", "2026-01-01T00:00:00Z", "20260101T000000"])
+def test_a_date_that_is_no_date_is_refused(door: Door, date: str) -> None:
+    headers = door.signed("GET", "/v3/sources", date=date)
+    assert door.send("GET", "/v3/sources", headers=headers).status == 401
+
+
+@pytest.mark.parametrize(("names", "status"), [(["host", "x-sdk-date"], 200), (["x-sdk-date"], 200), (["host"], 401)])
+def test_the_date_at_least_must_be_signed(
+    door: Door, simulator: HuaweiSmsSimulator, names: list[str], status: int
+) -> None:
+    sent = {"host": simulator.endpoint.partition("//")[2], "x-sdk-date": "20260101T000000Z"}
+    signed = {name: sent[name] for name in names}
+    signature = signature_of(
+        simulator.credentials["secret_key"],
+        sent["x-sdk-date"],
+        canonical_request("GET", "/v3/sources", (), signed, b""),
+    )
+    access = simulator.credentials["access_key"]
+    authorization = f"{ALGORITHM} Access={access}, SignedHeaders={';'.join(signed)}, Signature={signature}"
+    answer = door.send("GET", "/v3/sources", headers={**sent, "Authorization": authorization})
+    assert answer.status == status
 
 
 @pytest.mark.parametrize(

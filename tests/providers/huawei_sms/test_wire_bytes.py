@@ -275,6 +275,7 @@ def test_a_list_ends_whatever_count_it_is_given(caller: Caller, simulator: Huawe
     if count == "absent":
         del page["count"]
     simulator.faults.answer(200, json.dumps(page))
+    simulator.faults.answer(200, json.dumps({**page, "source_servers": []}), times=9)
     client = connect(caller, simulator)
     assert len(caller.list(client.sources.list())) == 200
     assert len(simulator.journal) <= 2
