@@ -176,3 +176,12 @@ def _undocumented_methods(cls: type) -> list[str]:
         and (inspect.isfunction(member) or isinstance(member, property))
         and not inspect.getdoc(getattr(cls, name))
     ]
+
+
+def test_no_test_sleeps_for_real() -> None:
+    found = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep", "asyncio.sleep"):
+                found += [f"{path.name}: {ast.unparse(node)}"] if ast.unparse(node) != "asyncio.sleep(0)" else []
+    assert found == []
