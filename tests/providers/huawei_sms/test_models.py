@@ -320,7 +320,7 @@ VALUES = {
     (ServerDisk, "partition_style"): {"MBR", "GPT"},
     (DiskIntargetServer, "device_use"): {"BOOT", "OS", "NORMAL"},
     (EnvironmentCheck, "result"): {"OK", "WARN", "ERROR"},
-    # The pages leave these lists empty, or their own examples break them; the fact sheet has the values.
+    # The pages leave these lists empty, or their own examples break them; docs/vendors has the values.
     (SourceDocument, "os_type"): {"LINUX", "WINDOWS"},
     (SourceDocument, "boot_loader"): {"GRUB"},
     (ServerDisk, "device_use"): {"NORMAL", "OS", "BOOT", "VOLUME_GROUP", "BTRFS"},
