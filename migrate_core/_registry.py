@@ -66,6 +66,10 @@ def provider_class(name: str) -> type[BaseProvider]:
         raise ProviderLoadError(
             f"provider {name!r} was written for contract {cls.contract}, this is contract {_CONTRACT}"
         )
+    lacking = [what for what in ("name", "capabilities") if not hasattr(cls, what)]
+    lacking += sorted(getattr(cls, "__abstractmethods__", ()))
+    if lacking:
+        raise ProviderLoadError(f"provider {name!r} lacks {', '.join(lacking)}")
     return cls
 
 

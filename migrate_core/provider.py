@@ -302,10 +302,27 @@ def setting(default: Any = None, *, doc: str, secret: bool = False, kind: str = 
         secret: keeps it out of every repr.
         kind: the kind of credential that it belongs to. When a caller names settings of one kind, those of the
             other kinds are not taken from the environment.
-        converter: makes a value of it; must take text, since the environment has nothing else.
+        converter: makes a value of it; must take text, since the environment has nothing else. Its
+            `ConfigurationError` says what is wrong, without the setting's name. Without one, the setting is a text.
     """
     metadata = {"doc": doc, "secret": secret, "kind": kind}
-    return attrs.field(default=default, repr=not secret, converter=converter, metadata=metadata)
+    convert = converter or _text
+
+    def named(value: Any, field: Any) -> Any:
+        try:
+            return convert(value)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{field.name} {error}") from None
+
+    return attrs.field(
+        default=default, repr=not secret, converter=attrs.Converter(named, takes_field=True), metadata=metadata
+    )
+
+
+def _text(value: Any) -> Any:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"is a text, not {type(value).__name__}")
+    return value
 
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -317,7 +334,7 @@ def _flag(value: bool | str) -> bool:
     try:
         return _BOOLEANS[value.lower()]
     except (KeyError, AttributeError):
-        raise ConfigurationError(f"{value!r} is neither true nor false") from None
+        raise ConfigurationError(f"is {value!r}, which is neither true nor false") from None
 
 
 def _flag_or_path(value: bool | str) -> bool | str:
@@ -330,17 +347,23 @@ def _seconds(value: float | str) -> float:
     except (TypeError, ValueError):
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"timeout is a number of seconds above 0, not {value!r}")
+        raise ConfigurationError(f"is a number of seconds above 0, not {value!r}")
     return seconds
 
 
 def _fingerprint(value: str | None) -> str | None:
     if not value:
         return None
-    digits = value.replace(":", "").replace(" ", "").lower().removeprefix("sha256")
+    digits = _text(value).replace(":", "").replace(" ", "").lower().removeprefix("sha256")
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise ConfigurationError("thumbprint is a SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
-    return digits
+        raise ConfigurationError("is a SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
+    return str(digits)
+
+
+def _transport(value: Any) -> Any:
+    if not isinstance(value, str) and not (hasattr(value, "open") and hasattr(value, "open_async")):
+        raise ConfigurationError(f"is a name or a transport factory, not {type(value).__name__}")
+    return value
 
 
 @attrs.frozen(kw_only=True)
@@ -354,7 +377,9 @@ class Settings:
         doc="SHA-256 fingerprint of the server's certificate, accepted in place of a CA.", converter=_fingerprint
     )
     timeout: float = setting(30.0, doc="Seconds allowed for one call, retries included.", converter=_seconds)
-    transport: Any = setting("httpx", doc="Name of an installed transport, or a transport factory.")
+    transport: Any = setting(
+        "httpx", doc="Name of an installed transport, or a transport factory.", converter=_transport
+    )
     trust_env: bool = setting(True, doc="Honour the proxy variables of the environment.", converter=_flag)
     keep_raw: bool = setting(True, doc="Keep the vendor's answer in `raw`.", converter=_flag)
 

@@ -224,7 +224,7 @@ def _percent(copied: int | None, total: int | None) -> float | None:
 
 
 def _rate(megabits_per_second: float | None) -> float | None:
-    if megabits_per_second is None or not 0 <= megabits_per_second < math.inf / _BYTES_PER_MBIT:
+    if megabits_per_second is None or megabits_per_second < 0:
         return None
     rate = megabits_per_second * _BYTES_PER_MBIT
     return rate if math.isfinite(rate) else None
@@ -369,14 +369,16 @@ _CODES: Mapping[str, type[ApiError]] = {
     "APIGW.0802": PermissionDeniedError,
 }
 
+_CODE_NAMES = ("error_code", "errorCode", "code")
+_MESSAGE_NAMES = ("error_msg", "errorMsg", "message")
 _ACTION = re.compile(r"perform action (\S+)")
 
 
 def error_from(response: Response) -> ApiError:
     """Make an error of an answer: by the vendor's code, by the status where the code says nothing."""
     body = _error_object(response)
-    code = _first(body, "error_code", "errorCode", "code")
-    message = _first(body, "error_msg", "errorMsg", "message") or f"answered {response.status} without a reason"
+    code = _first(body, *_CODE_NAMES)
+    message = _first(body, *_MESSAGE_NAMES) or f"answered {response.status} without a reason"
     error = decode(ErrorBody, body)
     details = {
         "encoded_authorization_message": error.encoded_authorization_message,
@@ -416,9 +418,8 @@ def _error_object(response: Response) -> Mapping[str, Any]:
         return {}
     if not isinstance(body, dict):
         return {}
-    if any(name in body for name in ("error_code", "errorCode", "code")):
-        return body
-    return next((inner for inner in body.values() if isinstance(inner, dict)), body)
+    places = [place for place in (body, body.get("error"), *body.values()) if isinstance(place, dict)]
+    return next((place for place in places if _first(place, *_CODE_NAMES, *_MESSAGE_NAMES)), body)
 
 
 def _first(body: Mapping[str, Any], *names: str) -> str:

@@ -57,7 +57,7 @@ _GROUPS = Capability(
 def _base_path(value: str) -> str:
     path = f"/{value.strip('/')}".rstrip("/") if isinstance(value, str) else "?"
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or "/." in path:
-        raise ConfigurationError(f"base_path is a plain path such as /api/rest/srm/v2, not {value!r}")
+        raise ConfigurationError(f"is a plain path such as /api/rest/srm/v2, not {value!r}")
     return path
 
 

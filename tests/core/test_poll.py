@@ -1,0 +1,404 @@
+"""Waiting for a task: how often it is looked at, how soon its end is noticed, and when the wait is given up."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import migrate_core as mc
+from migrate_core._poll import LONGEST, PATIENCE, SHORTEST, Pace
+from migrate_core.clock import Deadline
+from migrate_core.errors import error_class_for
+from migrate_core.operations import Capability, Operation, Support
+from migrate_core.provider import BaseProvider, Flow, Request, Response, Settings, TaskInfo, TaskStatus, url_path
+from migrate_core.testing import VirtualClock
+from support import Caller
+
+# The pace by itself.
+
+
+PERCENT = st.none() | st.integers(0, 100) | st.floats(0, 100, allow_subnormal=False)
+MOMENTS = st.floats(0, 1e7)
+
+
+@given(began=MOMENTS, first=PERCENT, looks=st.lists(st.tuples(st.floats(0, 1e6), PERCENT), max_size=20))
+def test_a_delay_is_always_between_1_and_30_seconds(
+    began: float, first: float | None, looks: list[tuple[float, float | None]]
+) -> None:
+    pace, now = Pace(began, first), began
+    for passed, progress in looks:
+        now += passed
+        assert SHORTEST <= pace.delay(now, progress) <= LONGEST
+    assert (SHORTEST, LONGEST) == (1, 30)
+
+
+@given(progress=st.floats(), now=MOMENTS)
+@example(progress=math.inf, now=1.0)
+@example(progress=math.nan, now=1.0)
+@example(progress=5e-324, now=2.0)
+def test_a_senseless_progress_does_not_break_the_pace(progress: float, now: float) -> None:
+    pace = Pace(0.0, 0.0)
+    assert SHORTEST <= pace.delay(now, progress) <= LONGEST
+    assert SHORTEST <= Pace(0.0, progress).delay(now, 50.0) <= LONGEST
+
+
+@pytest.mark.parametrize(("now", "progress", "delay"), [(100, 50, 30), (100, 80, 12.5), (100, 90, 50 / 9), (99, 99, 1)])
+def test_half_of_the_time_that_the_progress_leaves_passes_before_the_next_look(
+    now: float, progress: float, delay: float
+) -> None:
+    assert Pace(0.0, 0.0).delay(now, progress) == pytest.approx(delay)
+
+
+def test_the_looks_close_in_on_the_end() -> None:
+    pace, now, delays = Pace(0.0, 0.0), 60.0, []
+    while now < 118:
+        delays.append(pace.delay(now, now / 1.2))
+        now += delays[-1]
+    assert delays == sorted(delays, reverse=True)
+    assert delays[0] == pytest.approx(30)
+    assert delays[-1] < 2
+
+
+def test_without_progress_the_looks_grow_rarer() -> None:
+    pace = Pace(0.0, None)
+    assert [pace.delay(now, None) for now in (0, 20, 100, 400, 600, 6000)] == [1, 1, 5, 20, 30, 30]
+
+
+def test_time_in_the_queue_does_not_count_as_work() -> None:
+    """An hour in the queue, then half done within 10 s: the end is 10 s away."""
+    pace = Pace(0.0, 0.0)
+    for now in range(0, 3601, 30):
+        pace.delay(now, 0)
+    assert pace.delay(3610, 50) == pytest.approx(5, abs=0.1)
+
+
+def test_a_resumed_task_is_judged_by_what_it_does_from_now_on() -> None:
+    """It stands at 90 %, which tells nothing of its speed; 1 % in 10 s does."""
+    pace = Pace(0.0, 90.0)
+    assert pace.delay(0.0, 90.0) == 1
+    assert pace.delay(1.0, 90.1) == 30
+    assert pace.delay(10.0, 99.0) == 1
+
+
+# A task of the vendor's, on a virtual clock.
+
+
+Progress: TypeAlias = Callable[[float], float | None]
+
+
+class Vendor:
+    """A vendor with one task, which works for so many seconds after its time in the queue.
+
+    Attributes:
+        looks: when it was looked at, in virtual seconds since its start.
+        next: answers to give in place of the right ones.
+    """
+
+    def __init__(self, clock: VirtualClock, seconds: float, *, queued: float = 0.0, whole: bool = True) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.queued = queued
+        self.whole = whole
+        self.looks: list[float] = []
+        self.next: list[Response | mc.MigrateError] = []
+        self.extra: dict[str, Any] = {}
+        self._began = clock.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        worked = self.clock.monotonic() - self._began - self.queued
+        percent = min(max(worked / self.seconds, 0.0), 1.0) * 100
+        status = "queued" if worked < 0 else "running" if worked < self.seconds else "success"
+        return {"status": status, "progress": math.floor(percent) if self.whole else percent, **self.extra}
+
+    def answer(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            return Response(status=202, body=json.dumps(self.state()).encode())
+        self.looks.append(self.clock.monotonic() - self._began)
+        if self.next:
+            planned = self.next.pop(0)
+            if isinstance(planned, mc.MigrateError):
+                raise planned
+            return planned
+        return Response(status=200, body=json.dumps(self.state()).encode())
+
+
+class Door:
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+
+    def send(self, request: Request, deadline: Deadline) -> Response:
+        return self._vendor.answer(request)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class AsyncDoor:
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+
+    async def send(self, request: Request, deadline: Deadline) -> Response:
+        return self._vendor.answer(request)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Tasked(BaseProvider):
+    """Deletes sources by tasks."""
+
+    name = "tasked"
+    capabilities: ClassVar[Mapping[Operation, Capability]] = {
+        Operation.DELETE_SOURCE: Capability(Support.FULL),
+        Operation.GET_TASK: Capability(Support.FULL),
+        Operation.CANCEL_TASK: Capability(Support.FULL),
+    }
+
+    def endpoints(self) -> Mapping[str, str]:
+        return {"main": "https://tasked.invalid"}
+
+    def error_from(self, response: Response) -> mc.ApiError:
+        return error_class_for(response.status)("no", provider=self.name, status=response.status)
+
+    def delete_source(self, source_id: str) -> Flow[TaskInfo]:
+        response = yield Request(method="DELETE", path=url_path("sources", source_id), repeatable=False)
+        return self._info("t-1", response)
+
+    def get_task(self, last: TaskInfo) -> Flow[TaskInfo]:
+        response = yield Request(method="GET", path=url_path("tasks", last.id), repeatable=True)
+        return self._info(last.id, response)
+
+    def cancel_task(self, last: TaskInfo) -> Flow[TaskInfo]:
+        response = yield Request(method="POST", path=url_path("tasks", last.id, "cancel"), repeatable=False)
+        return self._info(last.id, response)
+
+    def _info(self, task_id: str, response: Response) -> TaskInfo:
+        said = response.json_object()
+        return TaskInfo(
+            id=task_id,
+            operation=Operation.DELETE_SOURCE,
+            status=TaskStatus(said["status"]),
+            progress=said["progress"],
+            result=said.get("result"),
+            error=mc.TaskFailure("it broke", "badly") if said["status"] == "error" else None,
+            needs_input=said.get("needs_input", False),
+        )
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+def client_for(caller: Caller, vendor: Vendor) -> Any:
+    provider = Tasked(Settings())
+    if caller.kind == "async":
+        return mc.AsyncClient(provider, AsyncDoor(vendor), vendor.clock)
+    return mc.Client(provider, Door(vendor), vendor.clock)
+
+
+def deletion(caller: Caller, vendor: Vendor) -> Any:
+    return caller(client_for(caller, vendor).sources.delete("s-1"))
+
+
+# How soon the end is noticed, and at what price.
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole percents", "fractions"])
+@pytest.mark.parametrize(("seconds", "most_looks", "latest"), [(60, 14, 2.5), (600, 60, 5.0)])
+def test_the_end_is_noticed_soon_with_few_requests(
+    caller: Caller, clock: VirtualClock, seconds: float, most_looks: int, latest: float, whole: bool
+) -> None:
+    for work in (seconds + tenths / 10 for tenths in range(-20, 21)):
+        vendor = Vendor(clock, work, whole=whole)
+        caller(deletion(caller, vendor).wait())
+        assert len(vendor.looks) <= most_looks
+        assert 0 <= vendor.looks[-1] - work <= latest
+
+
+def test_a_task_without_progress_is_noticed_within_a_twentieth_of_its_time(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 400)
+    vendor.extra = {"progress": None}
+    caller(deletion(caller, vendor).wait())
+    assert vendor.looks[-1] - 400 <= 20
+    assert len(vendor.looks) <= 90
+
+
+def test_time_in_the_queue_does_not_delay_noticing_the_end(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 60, queued=300)
+    caller(deletion(caller, vendor).wait())
+    assert vendor.looks[-1] - 360 <= 2.5
+
+
+def test_a_task_just_returned_is_not_looked_at_before_the_first_interval(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    task = deletion(caller, vendor)
+    assert vendor.looks == []
+    caller(task.wait())
+    assert vendor.looks[0] == SHORTEST
+
+
+def test_a_resumed_task_is_looked_at_at_once(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    client = client_for(caller, vendor)
+    token = caller(client.sources.delete("s-1")).token
+    resumed = caller(client.tasks.get(token))
+    assert vendor.looks == [0]
+    assert resumed.info.operation is Operation.DELETE_SOURCE
+
+
+def test_a_finished_task_costs_no_request(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    task = deletion(caller, vendor)
+    clock.advance(11)
+    caller(task.refresh())
+    for call in (task.refresh, task.wait, task.cancel):
+        caller(call())
+    token = task.token
+    assert caller(client_for(caller, vendor).tasks.get(token)).done
+    assert len(vendor.looks) == 1
+
+
+# How a wait ends.
+
+
+def test_each_look_is_reported_with_what_it_saw(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    vendor.extra = {"result": {"id": 7}}
+    task = deletion(caller, vendor)
+    seen: list[tuple[Any, TaskStatus]] = []
+    assert caller(task.wait(on_progress=lambda task: seen.append((task, task.status)))) == {"id": 7}
+    assert {given for given, _ in seen} == {task}
+    assert [status.name for _, status in seen] == (len(seen) - 1) * ["RUNNING"] + ["SUCCESS"]
+    assert len(seen) == len(vendor.looks)
+
+
+def test_a_task_that_failed_raises_with_the_vendors_reason(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    task = deletion(caller, vendor)
+    vendor.extra = {"status": "error"}
+    with pytest.raises(mc.TaskFailedError, match=r"delete_source task t-1 failed: it broke \(badly\)") as raised:
+        caller(task.wait())
+    assert raised.value.info.error == mc.TaskFailure("it broke", "badly")
+    assert task.done
+    with pytest.raises(mc.TaskFailedError):
+        caller(task.wait())
+    assert len(vendor.looks) == 1
+
+
+def test_a_task_that_was_cancelled_raises(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    task = deletion(caller, vendor)
+    vendor.extra = {"status": "cancelled"}
+    with pytest.raises(mc.TaskCancelledError):
+        caller(task.wait())
+
+
+def test_a_task_that_waits_for_a_person_raises_instead_of_waiting_for_ever(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 1e9)
+    vendor.extra = {"needs_input": True}
+    task = deletion(caller, vendor)
+    with pytest.raises(mc.TaskNeedsInputError):
+        caller(task.wait(timeout=None))
+    assert not task.done
+
+
+def test_a_status_that_nobody_knows_is_waited_through(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 10)
+    task = deletion(caller, vendor)
+    vendor.next = [Response(status=200, body=b'{"status": "unknown", "progress": null}')]
+    caller(task.wait())
+    assert task.status is TaskStatus.SUCCESS
+
+
+@pytest.mark.parametrize("timeout", [0.5, 45.0, 3600.0])
+def test_a_wait_that_is_over_looks_once_more_and_says_how_to_go_on(
+    caller: Caller, clock: VirtualClock, timeout: float
+) -> None:
+    vendor = Vendor(clock, 1e6)
+    task = deletion(caller, vendor)
+    with pytest.raises(mc.TaskTimeoutError, match=f"RUNNING after {timeout:g} s") as raised:
+        caller(task.wait(timeout=timeout))
+    assert clock.monotonic() == pytest.approx(timeout)
+    assert vendor.looks[-1] == pytest.approx(timeout)
+    assert raised.value.token == task.token
+    assert raised.value.info is task.info
+    assert not task.done
+
+
+def test_a_task_that_ends_with_the_time_allowed_is_no_time_out(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 45)
+    caller(deletion(caller, vendor).wait(timeout=45))
+
+
+def test_a_wait_for_ever_outlasts_the_default(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 50_000, whole=False)
+    caller(deletion(caller, vendor).wait(timeout=None))
+    assert clock.monotonic() >= 50_000
+
+
+# Looks that fail.
+
+
+FAILURES = [mc.ResponseLostError("lost"), mc.RequestNotSentError("nobody there"), Response(status=503)]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=["lost", "not sent", "503"])
+def test_looks_that_fail_for_a_while_do_not_end_the_wait(
+    caller: Caller, clock: VirtualClock, failure: Response | mc.MigrateError
+) -> None:
+    vendor = Vendor(clock, 60)
+    task = deletion(caller, vendor)
+    vendor.next = 30 * [failure]
+    caller(task.wait())
+    assert task.status is TaskStatus.SUCCESS
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=["lost", "not sent", "503"])
+def test_looks_that_fail_for_too_long_end_the_wait_and_say_how_to_go_on(
+    caller: Caller, clock: VirtualClock, failure: Response | mc.MigrateError
+) -> None:
+    vendor = Vendor(clock, 1e6)
+    task = deletion(caller, vendor)
+    vendor.next = 10_000 * [failure]
+    with pytest.raises((mc.TransportError, mc.ServerError)) as raised:
+        caller(task.wait(timeout=None))
+    assert PATIENCE <= clock.monotonic() <= PATIENCE + 2 * LONGEST
+    assert any(task.token in note for note in raised.value.__notes__)
+    assert not task.done
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_look_that_waiting_does_not_mend_ends_the_wait(caller: Caller, clock: VirtualClock, status: int) -> None:
+    vendor = Vendor(clock, 1e6)
+    task = deletion(caller, vendor)
+    vendor.next = [Response(status=status)]
+    with pytest.raises(mc.ApiError) as raised:
+        caller(task.wait())
+    assert (raised.value.status, raised.value.operation) == (status, Operation.GET_TASK)
+    assert len(vendor.looks) == 1
+
+
+def test_a_vendor_that_asks_to_be_left_alone_is_left_alone(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 20)
+    task = deletion(caller, vendor)
+    vendor.next = [Response(status=429, headers={"retry-after": "90"})]
+    caller(task.wait())
+    assert vendor.looks == [1, 91]
+
+
+def test_an_interrupted_wait_says_how_to_go_on(caller: Caller, clock: VirtualClock) -> None:
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    task = deletion(caller, Vendor(clock, 60))
+    with pytest.raises(KeyboardInterrupt) as raised:
+        caller(task.wait(on_progress=interrupt))
+    assert any(task.token in note for note in raised.value.__notes__)
+    assert task.progress is not None
