@@ -19,7 +19,7 @@ from migrate_vmware_srm.simulator import VmwareSrmSimulator
 __all__ = ["demo"]
 
 _GIB = 1024**3
-_NARROWEST = 100
+_PIPE_WIDTH = 100
 _COLOURS = {"OK": "green", "WARN": "yellow", "ERROR": "red", "full": "green", "unsupported": "dim"}
 
 
@@ -40,8 +40,8 @@ def demo(*, task_seconds: float = 6.0) -> None:
         How long the simulated site recovery manager takes for a task.
     """
     console = Console(highlight=False)
-    if not console.is_terminal or console.width < _NARROWEST:
-        console.width = max(console.width, _NARROWEST)
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPE_WIDTH)
     sms, srm = HuaweiSmsSimulator(), VmwareSrmSimulator(task_seconds=task_seconds)
     with serve(sms), serve(srm):
         with mc.connect("huawei_sms", **sms.settings("key")) as cloud:

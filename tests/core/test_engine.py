@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -767,6 +768,34 @@ def test_a_login_that_fails_ends_the_call_and_is_not_thrown_into_the_flow(caller
     assert raised.value.operation is Operation.DESCRIBE_SOURCE
     assert script.lines == ["POST /login"]
     assert provider.told == []
+
+
+class ExplainsRefusals(LoggedIn):
+    """Says whose login was refused."""
+
+    def refresh_credentials(self) -> Flow[None]:
+        try:
+            yield from super().refresh_credentials()
+        except mc.AuthenticationError as error:
+            raise mc.AuthenticationError("no entry for tiny", provider=self.name, status=error.status) from error
+
+
+def test_a_refused_login_keeps_the_cause_that_the_plug_in_gave_it(caller: Caller, connect: Connect) -> None:
+    script = Script(answer=Site(refuses_logins=True))
+    with pytest.raises(mc.AuthenticationError, match="no entry for tiny") as raised:
+        caller(connect(ExplainsRefusals(logged_in=False), script).sources.describe("s-1"))
+    assert isinstance(raised.value.__cause__, mc.AuthenticationError)
+
+
+@pytest.mark.parametrize("cls", [LoggedIn, ExplainsRefusals])
+def test_a_refused_login_shows_nothing_of_the_engines_workings(
+    caller: Caller, connect: Connect, cls: type[LoggedIn]
+) -> None:
+    script = Script(answer=Site(refuses_logins=True))
+    with pytest.raises(mc.AuthenticationError) as raised:
+        caller(connect(cls(logged_in=False), script).sources.describe("s-1"))
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "During handling of the above exception" not in shown
 
 
 def test_a_login_is_sent_again_like_any_repeatable_request(caller: Caller, connect: Connect) -> None:

@@ -97,7 +97,7 @@ class Vendor:
 
     Attributes:
         looks: when it was looked at, in virtual seconds since its start.
-        next: answers to give in place of the right ones.
+        next: answers to give in place of the right ones; ``None`` is the right one.
     """
 
     def __init__(self, clock: VirtualClock, seconds: float, *, queued: float = 0.0, whole: bool = True) -> None:
@@ -106,7 +106,7 @@ class Vendor:
         self.queued = queued
         self.whole = whole
         self.looks: list[float] = []
-        self.next: list[Response | mc.MigrateError] = []
+        self.next: list[Response | mc.MigrateError | None] = []
         self.extra: dict[str, Any] = {}
         self._began = clock.monotonic()
 
@@ -120,12 +120,10 @@ class Vendor:
         if request.method == "DELETE":
             return Response(status=202, body=json.dumps(self.state()).encode())
         self.looks.append(self.clock.monotonic() - self._began)
-        if self.next:
-            planned = self.next.pop(0)
-            if isinstance(planned, mc.MigrateError):
-                raise planned
-            return planned
-        return Response(status=200, body=json.dumps(self.state()).encode())
+        planned = self.next.pop(0) if self.next else None
+        if isinstance(planned, mc.MigrateError):
+            raise planned
+        return planned or Response(status=200, body=json.dumps(self.state()).encode())
 
 
 class Door:
@@ -372,6 +370,17 @@ def test_looks_that_fail_for_too_long_end_the_wait_and_say_how_to_go_on(
     assert PATIENCE <= clock.monotonic() <= PATIENCE + 2 * LONGEST
     assert any(task.token in note for note in raised.value.__notes__)
     assert not task.done
+
+
+def test_looks_that_fail_now_and_then_do_not_end_the_wait(caller: Caller, clock: VirtualClock) -> None:
+    """For twice as long as looks may fail in a row, each look that succeeds is followed by one that fails."""
+    vendor = Vendor(clock, 2 * PATIENCE)
+    vendor.extra = {"progress": None}
+    task = deletion(caller, vendor)
+    failed_look = 3 * [Response(status=503)]  # with its repetitions
+    vendor.next = 200 * [*failed_look, None]
+    caller(task.wait())
+    assert clock.monotonic() >= 2 * PATIENCE
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
