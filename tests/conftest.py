@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support import Caller
 
-# How long one example takes says nothing on a machine that others share.
-settings.register_profile("untimed", deadline=None)
+# How long examples take says nothing on a machine that others share. CI tries the same ones each time; new ones are
+# found by those who work on the code.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("untimed")
 
 
