@@ -282,6 +282,10 @@ class Engine:
                 f"{self._what(request)}: it was sent, no answer came, it may have happened; "
                 f"look before you ask again ({error})"
             ) from error
+        except BaseException as error:  # Ctrl-C, or a cancelled coroutine
+            if not request.repeatable:
+                error.add_note(f"{self._what(request)}: interrupted, it may have happened; look before you ask again")
+            raise
         if response.status < 300:
             return response
         failure = self.provider.error_from(response)

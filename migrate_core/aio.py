@@ -20,7 +20,7 @@ from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Operation
 from migrate_core.provider import BaseProvider, Flow, Page, TaskInfo
-from migrate_core.tasks import AsyncTask, info_from
+from migrate_core.tasks import AsyncTask, info_from, started
 from migrate_core.transports import AsyncTransport
 
 __all__ = ["AsyncClient", "AsyncPairings", "AsyncSources", "AsyncTargets", "AsyncTasks"]
@@ -109,7 +109,7 @@ class AsyncClient(sync.BaseClient):
     async def _change(
         self, operation: Operation, verb: Callable[P, Flow[TaskInfo]], /, *args: P.args, **kwargs: P.kwargs
     ) -> AsyncTask[Any]:
-        return AsyncTask(self, await self._call(operation, verb, *args, **kwargs))
+        return AsyncTask(self, started(await self._call(operation, verb, *args, **kwargs), operation))
 
     def _list(self, operation: Operation, verb: Callable[[str | None], Flow[Page[L]]]) -> AsyncIterator[L]:
         self._engine.check(operation)

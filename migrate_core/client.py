@@ -15,7 +15,7 @@ from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Capability, Operation
 from migrate_core.provider import BaseProvider, Flow, Page, TaskInfo
-from migrate_core.tasks import Task, info_from
+from migrate_core.tasks import Task, info_from, started
 from migrate_core.transports import Transport
 
 __all__ = ["Client", "Pairings", "Sources", "Targets", "Tasks"]
@@ -113,7 +113,7 @@ class Client(BaseClient):
     def _change(
         self, operation: Operation, verb: Callable[P, Flow[TaskInfo]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Task[Any]:
-        return Task(self, self._call(operation, verb, *args, **kwargs))
+        return Task(self, started(self._call(operation, verb, *args, **kwargs), operation))
 
     def _list(self, operation: Operation, verb: Callable[[str | None], Flow[Page[L]]]) -> Iterator[L]:
         self._engine.check(operation)

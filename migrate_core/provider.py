@@ -48,7 +48,6 @@ __all__ = [
     "TaskFailure",
     "TaskInfo",
     "TaskStatus",
-    "implemented",
     "json_body",
     "origin",
     "setting",
@@ -546,12 +545,3 @@ class BaseProvider(abc.ABC):
     def cancel_task(self, last: TaskInfo) -> Flow[TaskInfo]:
         """Ask the vendor to end a task."""
         raise UnsupportedOperationError(self.name, Operation.CANCEL_TASK)
-
-
-def implemented(provider: type[BaseProvider]) -> frozenset[Operation]:
-    """Tell which operations a provider class overrides."""
-    return frozenset(
-        operation
-        for operation in Operation
-        if getattr(provider, operation.value) is not getattr(BaseProvider, operation.value)
-    )

@@ -50,6 +50,11 @@ def token_for(provider: str, info: TaskInfo) -> str:
     return _PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+def started(info: TaskInfo, operation: Operation) -> TaskInfo:
+    """Let a task say what it is for, where the plug-in left that to us."""
+    return info if info.operation else attrs.evolve(info, operation=operation)
+
+
 def info_from(provider: str, token: str) -> TaskInfo:
     """Read a token, or take the text as a vendor's own task id.
 

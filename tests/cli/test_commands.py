@@ -23,14 +23,14 @@ ESCAPE = "\x1b["
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
 @contextmanager
 def simulated(name: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run ``migratectl simulate``; gives the process and what it said of itself."""
     command = [*COMMAND, "simulate", name, "-o", "json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, json.loads(process.stdout.readline())
@@ -75,7 +75,7 @@ def test_the_demo_is_coloured_on_a_terminal() -> None:
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
     environment.pop("NO_COLOR", None)
     command = [*COMMAND, "demo", "--task-seconds", "1"]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment) as process:
         os.close(theirs)
         output = b"".join(_chunks(ours))
     assert process.returncode == 0
@@ -93,7 +93,7 @@ def _chunks(terminal: int) -> Iterator[bytes]:
 
 
 def test_interrupting_the_demo_ends_it_with_130_and_without_a_traceback() -> None:
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         [*COMMAND, "demo", "--task-seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

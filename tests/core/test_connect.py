@@ -32,7 +32,7 @@ def in_a_process_with(folder: Path, entry_point: str, module: str, code: str) ->
     (info / "entry_points.txt").write_text(f"[migrate_core.providers]\n{entry_point}\n")
     (folder / "plug_in.py").write_text(textwrap.dedent(module))
     script = f"import sys; sys.path.insert(0, {str(folder)!r})\nimport migrate_core as mc\n{textwrap.dedent(code)}"
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,

@@ -62,7 +62,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
 def test_every_error_pickles_and_copies_whole(cls: type[errors.MigrateError]) -> None:
     error = an(cls)
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301  # our own
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is cls
         assert (twin.args, twin.__dict__, str(twin)) == (error.args, error.__dict__, str(error))
 
@@ -80,7 +80,7 @@ def test_what_an_error_was_given_by_name_survives_too(
     error: errors.MigrateError, attributes: dict[str, object]
 ) -> None:
     error.add_note("the task goes on")
-    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301  # our own
+    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert {name: getattr(twin, name) for name in attributes} == attributes
         assert twin.__notes__ == ["the task goes on"]
         assert str(twin) == str(error)

@@ -88,7 +88,7 @@ def test_what_the_vendor_does_not_say_is_none_unknown_or_empty(cls: type) -> Non
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
 def test_a_value_equals_its_copies(cls: type) -> None:
     value = example(cls)
-    for twin in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):  # noqa: S301  # our own
+    for twin in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):
         assert twin == value
         assert type(twin) is cls
 
@@ -185,11 +185,11 @@ def test_a_payload_pickles_copies_and_serialises_like_a_dict() -> None:
     payload = read_only({"a": [1, {"b": None}], "c": {"d": "e"}})
     assert json.loads(json.dumps(payload)) == {"a": [1, {"b": None}], "c": {"d": "e"}}
     assert repr(payload) == repr({"a": (1, {"b": None}), "c": {"d": "e"}})
-    for twin in (copy.copy(payload), copy.deepcopy(payload), pickle.loads(pickle.dumps(payload))):  # noqa: S301
+    for twin in (copy.copy(payload), copy.deepcopy(payload), pickle.loads(pickle.dumps(payload))):
         assert twin == payload
         assert type(twin) is type(twin["c"]) is ReadOnlyDict
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        assert pickle.loads(pickle.dumps(payload, protocol)) == payload  # noqa: S301  # our own
+        assert pickle.loads(pickle.dumps(payload, protocol)) == payload
 
 
 def test_a_payload_can_be_copied_to_be_changed() -> None:

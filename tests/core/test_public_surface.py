@@ -15,6 +15,8 @@ from types import ModuleType
 import pytest
 
 import migrate_core
+from migrate_core._registry import provider_class
+from migrate_core.provider import BaseProvider, Operation, Support
 from support import ROOT
 
 PACKAGES = ("migrate_core", "migrate_huawei_sms", "migrate_vmware_srm")
@@ -56,7 +58,7 @@ def test_all_is_sorted_and_equals_what_is_there() -> None:
 
 def test_importing_the_library_loads_neither_the_http_library_nor_a_plug_in() -> None:
     code = "import sys, migrate_core; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "migrate_core" in loaded
     assert loaded.isdisjoint({"httpx", "httpcore", "stevedore", "starlette", "uvicorn", "cyclopts", "rich", *PROVIDERS})
@@ -70,7 +72,7 @@ sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "
 import migrate_core
 print(*[name for name in opened if name.endswith((".txt", "METADATA", "RECORD"))])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
 
@@ -185,3 +187,13 @@ def test_no_test_sleeps_for_real() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep", "asyncio.sleep"):
                 found += [f"{path.name}: {ast.unparse(node)}"] if ast.unparse(node) != "asyncio.sleep(0)" else []
     assert found == []
+
+
+@pytest.mark.parametrize("name", ["huawei_sms", "vmware_srm"])
+def test_a_provider_offers_what_it_overrides_and_nothing_else(name: str) -> None:
+    provider = provider_class(name)
+    overridden = {op for op in Operation if getattr(provider, op.value) is not getattr(BaseProvider, op.value)}
+    assert {op for op, capability in provider.capabilities.items() if capability.support is Support.FULL} == overridden
+    assert set(provider.capabilities) == set(Operation)
+    offered = {operation for operation, said in provider.capabilities.items() if said.support is Support.FULL}
+    assert all(provider.capabilities[operation].note for operation in set(Operation) - offered)

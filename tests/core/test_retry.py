@@ -76,7 +76,7 @@ def test_a_change_is_repeated_only_when_it_did_nothing(error: mc.MigrateError, r
 @given(st.integers(1, ATTEMPTS - 1), st.booleans(), st.integers(0, 2**32))
 def test_the_wait_has_jitter_within_its_bounds(attempt: int, throttled: bool, seed: int) -> None:
     error = api(mc.RateLimitedError, 429) if throttled else mc.ResponseLostError("x")
-    delay = delay_before(attempt, error, random.Random(seed))  # noqa: S311
+    delay = delay_before(attempt, error, random.Random(seed))
     assert delay is not None
     assert 0 <= delay <= (1.0 if throttled else 0.05) * 2**attempt
 
@@ -84,5 +84,5 @@ def test_the_wait_has_jitter_within_its_bounds(attempt: int, throttled: bool, se
 def test_the_vendors_wish_beats_the_jitter_and_the_last_attempt_is_the_last() -> None:
     error = api(mc.RateLimitedError, 429)
     error.retry_after = 4.0
-    assert delay_before(1, error, random.Random()) == 4.0  # noqa: S311
-    assert delay_before(ATTEMPTS, error, random.Random()) is None  # noqa: S311
+    assert delay_before(1, error, random.Random()) == 4.0
+    assert delay_before(ATTEMPTS, error, random.Random()) is None

@@ -360,7 +360,7 @@ def test_an_error_survives_with_all_it_holds(error: MigrateError, way: str) -> N
             twin = copy.deepcopy(error)
         case [*_, protocol]:
             number = pickle.HIGHEST_PROTOCOL if way == "pickle" else int(protocol)
-            twin = pickle.loads(pickle.dumps(error, number))  # noqa: S301  # our own
+            twin = pickle.loads(pickle.dumps(error, number))
     assert twin is not error
     assert type(twin) is type(error)
     assert twin.args == error.args
@@ -373,7 +373,7 @@ def test_an_error_survives_with_all_it_holds(error: MigrateError, way: str) -> N
 def test_an_error_that_the_client_raised_survives_too(caller: Caller, simulator: HuaweiSmsSimulator) -> None:
     simulator.faults.answer(403, json.dumps(example("huawei_sms/error-403.json")))
     error = failure(caller, connect(caller, simulator), mc.Operation.DELETE_SOURCE)
-    twin = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    twin = pickle.loads(pickle.dumps(error))
     assert twin.__dict__ == error.__dict__
     assert (twin.action, twin.operation, str(twin)) == ("XXX", mc.Operation.DELETE_SOURCE, str(error))
 
@@ -387,4 +387,4 @@ def test_a_copy_of_an_error_is_its_own() -> None:
 
 def test_the_warning_pickles() -> None:
     warning = IncompleteDocumentWarning("the document is incomplete: ip: is needed")
-    assert pickle.loads(pickle.dumps(warning)).args == warning.args  # noqa: S301  # our own
+    assert pickle.loads(pickle.dumps(warning)).args == warning.args

@@ -135,7 +135,7 @@ def test_an_error_page_that_cannot_be_decoded_is_still_the_error_of_its_status(
 def test_an_error_survives_pickling_and_copying() -> None:
     error = answered(429, {"error_code": "APIGW.0308", "error_msg": "slow down", "request_id": "r"})
     error.retry_after, error.operation = 2.5, mc.Operation.LIST_SOURCES
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301  # our own
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is mc.RateLimitedError
         assert twin.__dict__ == error.__dict__
         assert (

@@ -499,7 +499,7 @@ def test_no_password_shows_when_a_login_is_refused(
         client = connect(caller, simulator, "local", password=WRONG)
         with pytest.raises(mc.AuthenticationError) as caught:
             caller(client.pairings.describe("p-1"))
-    shown = texts_of(caught.value) + texts_of(pickle.loads(pickle.dumps(caught.value))) + caplog.text  # noqa: S301
+    shown = texts_of(caught.value) + texts_of(pickle.loads(pickle.dumps(caught.value))) + caplog.text
     assert secrets_in(shown, WRONG) == []
 
 
@@ -512,7 +512,7 @@ def test_no_password_shows_when_the_login_at_the_other_site_is_refused(
         client = connect(caller, simulator, peer_password=WRONG)
         with pytest.raises(mc.AuthenticationError) as caught:
             caller(client.pairings.delete(simulator.pair()))
-    shown = texts_of(caught.value) + texts_of(pickle.loads(pickle.dumps(caught.value))) + caplog.text  # noqa: S301
+    shown = texts_of(caught.value) + texts_of(pickle.loads(pickle.dumps(caught.value))) + caplog.text
     session = simulator.journal[-1].headers["x-dr-session"]
     assert secrets_in(shown, WRONG, simulator.credentials["password"], session) == []
 

@@ -103,7 +103,7 @@ def test_a_task_that_fails_says_why(client: Any, caller: Caller, simulator: Vmwa
     assert error.token == task.token
     assert (task.done, task.error) == (True, error.info.error)
     assert simulator.has_pairing(pairing_id)
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.info, again.token) == (type(error), str(error), error.info, error.token)
 
 
@@ -168,7 +168,7 @@ def test_giving_up_cancels_nothing_and_the_token_takes_it_up_again(
     assert error.info.status is mc.TaskStatus.RUNNING
     assert simulator.clock.monotonic() == pytest.approx(5.0)
     assert not task.done
-    assert pickle.loads(pickle.dumps(error)).token == task.token  # noqa: S301
+    assert pickle.loads(pickle.dumps(error)).token == task.token
 
     other = connect(caller, simulator)
     resumed = caller(other.tasks.get(error.token))
@@ -733,7 +733,7 @@ def test_a_task_goes_on_in_another_process(simulator: VmwareSrmSimulator) -> Non
         task = client.pairings.delete(pairing_id)
         simulator.clock.sleep(20)
         given = json.dumps({"settings": simulator.settings(), "token": task.token})
-        done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        done = subprocess.run(
             [sys.executable, "-W", "error", "-c", ELSEWHERE], input=given, capture_output=True, text=True, timeout=30
         )
     assert done.stderr == ""
@@ -877,7 +877,7 @@ def test_sources_and_targets_name_who_offers_them_and_send_nothing(
     assert error.reason in str(error)
     assert "huawei_sms" in str(error)
     assert simulator.journal == []
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.supporters) == (str(error), error.supporters)
 
 
