@@ -73,6 +73,7 @@ _LISTED = (
     "has_tc",
 )
 _WRITE_ONLY = (
+    "ipv6",
     "virtualization_type",
     "linux_block_check",
     "domain_id",
@@ -206,6 +207,18 @@ class HuaweiSmsSimulator(Simulator):
         )
         return task.id or ""
 
+    def change(self, source_id: str, **fields: Any) -> None:
+        """Let a source look otherwise, for states that the simulator does not come to by itself.
+
+        Args:
+            source_id: a registered source.
+            **fields: the fields of its `DescribedSource` to replace.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        self._sources[source_id] = attrs.evolve(self._sources[source_id], **fields)
+
     def locked(self, replication_id: str) -> bool:
         """Tell whether the target server of a replication is locked."""
         return self._migrations[replication_id].locked
@@ -258,15 +271,24 @@ class HuaweiSmsSimulator(Simulator):
 
     async def _register(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:register")
-        payload = await _json_object(request)
+        payload = await self._json_object(request)
         faults: list[Fault] = []
         document = decode(SourceDocument, payload, faults)
         if faults:
-            return _service_error(400, "SMS.6201", f"The request is invalid: {faults[0]}")
+            return self._service_error(400, "SMS.6201", f"The request is invalid: {faults[0]}")
         source_id = self._add(document)
         if self.controls.start_migration:
             self.start_migration(source_id)
         return JSONResponse({"id": source_id})
+
+    async def _json_object(self, request: Request) -> dict[str, Any]:
+        try:
+            payload = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            payload = None
+        if not isinstance(payload, dict):
+            raise Refusal(self._service_error(400, "SMS.6201", "The request body is no JSON object."))
+        return payload
 
     async def _list(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:list")
@@ -302,7 +324,7 @@ class HuaweiSmsSimulator(Simulator):
         await self._authorize(request, "sms:server:unlock")
         migration = self._migrations.get(segment(request, "task_id"))
         if migration is None:
-            return _service_error(404, "SMS.2252", "The task does not exist.")
+            return self._service_error(404, "SMS.2252", "The task does not exist.")
         migration.locked = False
         return JSONResponse({})
 
@@ -310,7 +332,7 @@ class HuaweiSmsSimulator(Simulator):
 
     def _source(self, source_id: str) -> DescribedSource:
         if source_id not in self._sources:
-            raise Refusal(_service_error(400, "SMS.2216", "The source server does not exist."))
+            raise Refusal(self._service_error(400, "SMS.2216", "The source server does not exist."))
         return self._sources[source_id]
 
     def _add(self, document: SourceDocument) -> str:
@@ -365,7 +387,7 @@ class HuaweiSmsSimulator(Simulator):
         else:
             self._check_signature(request, await request.body())
         if self.controls.deny == action:
-            raise Refusal(_denied(action))
+            raise Refusal(self._denied(action))
 
     def _check_token(self, token: str) -> None:
         expires = self._tokens.get(token)
@@ -397,24 +419,33 @@ class HuaweiSmsSimulator(Simulator):
             return False
         return abs(self.clock.now() - sent) <= _CLOCK_SKEW
 
+    # Refusals. Each has an id in its header, where the vendor's own client looks for it.
+
     def _gateway_error(self, status: int, code: str, message: str) -> Response:
-        return JSONResponse({"error_code": code, "error_msg": message, "request_id": self.new_id()}, status)
+        request_id = self.new_id()
+        body = {"error_code": code, "error_msg": message, "request_id": request_id}
+        return JSONResponse(body, status, headers={"X-Request-Id": request_id})
+
+    def _service_error(self, status: int, code: str, message: str, **more: Any) -> Response:
+        body = {"error_code": code, "error_msg": message, **more}
+        return JSONResponse(body, status, headers={"X-Request-Id": self.new_id()})
+
+    def _denied(self, action: str) -> Response:
+        reason = f"You do not have permission to perform action {action} on resource *."
+        return self._service_error(
+            403,
+            "SMS.9004",
+            f"The current account does not have the permission to execute policy. {reason}",
+            encoded_authorization_message="simulated-authorization-message",
+            error_param=[reason],
+            details=[{"error_code": "SMS.9004", "error_msg": reason}],
+        )
 
 
 def example_document() -> SourceDocument:
     """Load the vendor's own example of a machine to register: a SUSE host with LVM and Btrfs."""
     text = resources.files("migrate_huawei_sms").joinpath("examples", "register-request.json").read_text("utf-8")
     return document_from_json(json.loads(text))
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        payload = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        payload = None
-    if not isinstance(payload, dict):
-        raise Refusal(_service_error(400, "SMS.6201", "The request body is no JSON object."))
-    return payload
 
 
 def _authorization(header: str) -> dict[str, str]:
@@ -433,24 +464,8 @@ def _without(payload: dict[str, Any], *, keep: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name in keep}
 
 
-def _service_error(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error_code": code, "error_msg": message}, status)
-
-
 def _identity_error(status: int, title: str, message: str) -> Response:
     return JSONResponse({"error": {"code": status, "message": message, "title": title}}, status)
-
-
-def _denied(action: str) -> Response:
-    reason = f"You do not have permission to perform action {action} on resource *."
-    body = {
-        "error_code": "SMS.9004",
-        "error_msg": f"The current account does not have the permission to execute policy. {reason}",
-        "encoded_authorization_message": "simulated-authorization-message",
-        "error_param": [reason],
-        "details": [{"error_code": "SMS.9004", "error_msg": reason}],
-    }
-    return JSONResponse(body, 403)
 
 
 def _recommended(document: SourceDocument) -> InitTargetServer:
