@@ -143,6 +143,15 @@ class Engine:
             if option not in capability.options:
                 raise UnsupportedOptionError(self.provider.name, operation, option, capability.options)
 
+    def preview(self, operation: Operation, flow: Flow[Any]) -> Request:
+        """Give the first request of a flow; nothing is sent."""
+        try:
+            return next(flow)
+        except StopIteration:
+            raise MigrateError(f"{self.provider.name} {operation.value} sends nothing") from None
+        finally:
+            flow.close()
+
     def call(
         self,
         operation: Operation,
@@ -273,6 +282,7 @@ class Engine:
         if call.deadline.remaining() <= 0:
             raise DeadlineExceededError(f"{self._what(request)}: no time left to send it")
         signed = self._signed(request) if credentials else request
+        begun = self.clock.monotonic()
         try:
             response: Response = yield Send(signed, call.deadline)
         except (ResponseLostError, DeadlineExceededError) as error:
@@ -286,6 +296,8 @@ class Engine:
             if not request.repeatable:
                 error.add_note(f"{self._what(request)}: interrupted, it may have happened; look before you ask again")
             raise
+        took = self.clock.monotonic() - begun
+        log.debug("%s: %d, %d bytes in %.2f s", self._what(request), response.status, len(response.body), took)
         if response.status < 300:
             return response
         failure = self.provider.error_from(response)

@@ -10,8 +10,6 @@ import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any, ParamSpec, Self, TypeVar
 
-import attrs
-
 from migrate_core import client as sync
 from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps
 from migrate_core._paging import Listed, Pages
@@ -19,7 +17,7 @@ from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Operation
-from migrate_core.provider import BaseProvider, Flow, Page, TaskInfo
+from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
 from migrate_core.tasks import AsyncTask, info_from, started
 from migrate_core.transports import AsyncTransport
 
@@ -143,9 +141,11 @@ class AsyncSources(_Resource):
     """Source servers: the machines to be moved."""
 
     async def register(self, spec: SourceSpec, **options: Any) -> AsyncTask[str]:
-        spec = attrs.evolve(spec, options={**spec.options, **options})
-        self._client._engine.check(Operation.REGISTER_SOURCE, spec.options)
+        spec = self._client._with_options(spec, options)
         return await self._client._change(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
+
+    def preview(self, spec: SourceSpec, **options: Any) -> Request:
+        return self._client._preview(self._client._with_options(spec, options))
 
     async def describe(self, source_id: str) -> SourceServer:
         return await self._client._call(Operation.DESCRIBE_SOURCE, self._provider.describe_source, source_id)

@@ -14,7 +14,7 @@ from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Capability, Operation
-from migrate_core.provider import BaseProvider, Flow, Page, TaskInfo
+from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
 from migrate_core.tasks import Task, info_from, started
 from migrate_core.transports import Transport
 
@@ -45,6 +45,14 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.provider}>"
+
+    def _with_options(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
+        spec = attrs.evolve(spec, options={**spec.options, **options})
+        self._engine.check(Operation.REGISTER_SOURCE, spec.options)
+        return spec
+
+    def _preview(self, spec: SourceSpec) -> Request:
+        return self._engine.preview(Operation.REGISTER_SOURCE, self._provider.register_source(spec))
 
 
 class Client(BaseClient):
@@ -157,9 +165,25 @@ class Sources(_Resource):
             UnsupportedOptionError: it takes no such option.
             OutcomeUnknownError: it was sent, and the answer was lost.
         """
-        spec = attrs.evolve(spec, options={**spec.options, **options})
-        self._client._engine.check(Operation.REGISTER_SOURCE, spec.options)
+        spec = self._client._with_options(spec, options)
         return self._client._change(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
+
+    def preview(self, spec: SourceSpec, **options: Any) -> Request:
+        """Check a machine as `register` does, and give the request that would be sent; nothing is.
+
+        Args:
+            spec: the machine.
+            options: options of the provider's register operation; they win over ``spec.options``.
+
+        Returns:
+            The request, without credentials.
+
+        Raises:
+            InvalidDocumentError: the document breaks the vendor's rules; all faults are listed.
+            UnsupportedOperationError: the provider does not register machines.
+            UnsupportedOptionError: it takes no such option.
+        """
+        return self._client._preview(self._client._with_options(spec, options))
 
     def describe(self, source_id: str) -> SourceServer:
         """Describe one source.

@@ -222,7 +222,7 @@ class SourceSpec:
 
     Attributes:
         external_id: the machine's id where it runs now.
-        details: the vendor's own document; facts fill what it leaves out.
+        details: the vendor's own document, or the JSON object of one; facts fill what it leaves out.
         options: options of the provider's register operation.
     """
 
@@ -256,7 +256,12 @@ class Pairing:
 
 @attrs.frozen(kw_only=True)
 class PairingSpec:
-    """A pairing to be made, seen from the site that the client is connected to."""
+    """A pairing to be made, seen from the site that the client is connected to.
+
+    Attributes:
+        details: the vendor's own specification, or the JSON object of one; the other attributes fill what it leaves
+            out.
+    """
 
     remote_url: str
     remote_username: str

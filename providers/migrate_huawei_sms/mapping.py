@@ -56,6 +56,7 @@ from migrate_huawei_sms.models import (
     ServerDisk,
     SourceDocument,
     TaskByServerSource,
+    document_from_json,
 )
 
 NAME = "huawei_sms"
@@ -245,11 +246,13 @@ def document_for(spec: SourceSpec) -> SourceDocument:
     """Make the document to register: the caller's details, completed from the neutral facts.
 
     Raises:
-        InvalidDocumentError: the details are no `SourceDocument`.
+        InvalidDocumentError: the details are no `SourceDocument`, and no JSON of one.
     """
     details = spec.details if spec.details is not None else SourceDocument()
+    if isinstance(details, Mapping):
+        details = document_from_json(details)
     if type(details) is not SourceDocument:
-        wanted = "a SourceDocument (document_from_json() makes one of JSON)"
+        wanted = "a SourceDocument or its JSON object"
         raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not {wanted}")])
     known = _document_from_facts(spec)
     document = _filled(details, known)

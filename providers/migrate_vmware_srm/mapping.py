@@ -181,12 +181,16 @@ def spec_for(spec: PairingSpec) -> SrmPairingSpec:
         InvalidDocumentError: something is missing or wrong; all faults are listed.
     """
     details = spec.details if spec.details is not None else SrmPairingSpec()
+    faults: list[Fault] = []
+    if isinstance(details, Mapping):
+        details = decode(SrmPairingSpec, details, faults)
     if not isinstance(details, SrmPairingSpec):
-        raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not an SrmPairingSpec")])
+        wanted = "an SrmPairingSpec or its JSON object"
+        raise InvalidDocumentError([Fault("details", f"is {type(details).__name__}, not {wanted}")])
     given = details.pair_psc_info if details.pair_psc_info is not None else PairPscInfo()
     if isinstance(given, PairPscInfo):
         details = attrs.evolve(details, pair_psc_info=_peer(spec, given))
-    faults = faults_of(details)
+    faults += faults_of(details)
     if (details.pair_srm_url is None) != (details.pair_srm_thumbprint is None):
         faults.append(Fault("pair_srm_url", "goes with pair_srm_thumbprint: set both or neither"))
     if faults:

@@ -469,6 +469,12 @@ def test_details_may_be_partial() -> None:
     )
 
 
+def test_details_may_be_the_json_of_a_specification() -> None:
+    details = SrmPairingSpec(pair_psc_info=PairPscInfo(thumbprint="AA"), pair_vc_guid="guid")
+    given = {"pair_psc_info": {"thumbprint": "AA"}, "pair_vc_guid": "guid"}
+    assert mapping.spec_for(spec("vc-b.example:444", given)) == mapping.spec_for(spec("vc-b.example:444", details))
+
+
 def faults(wrong: mc.PairingSpec) -> dict[str, str]:
     with pytest.raises(mc.InvalidDocumentError) as caught:
         mapping.spec_for(wrong)
@@ -519,7 +525,8 @@ def test_without_details_the_vcenters_guid_is_missing() -> None:
             SrmPairingSpec(pair_vc_guid="g", pair_psc_info={"url": "x"}),  # type: ignore[arg-type]
             "pair_psc_info",
         ),
-        ({"pair_vc_guid": "g"}, "details"),
+        ({"pair_vc_guid": "g", "speed": 1}, "speed"),
+        ({"pair_vc_guid": 5}, "pair_vc_guid"),
         ("details", "details"),
     ],
 )
