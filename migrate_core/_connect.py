@@ -1,10 +1,11 @@
-"""From a provider's name and some settings to a client."""
+"""From a provider's name, a profile and some settings to a client."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -14,7 +15,9 @@ from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
 from migrate_core.clock import Clock, SystemClock
 from migrate_core.errors import ConfigurationError
+from migrate_core.profiles import Profile, fetched, profile_named
 from migrate_core.provider import BaseProvider, Settings
+from migrate_core.secrets import discreet
 from migrate_core.transports import TransportFactory, TransportOptions
 
 __all__ = ["connect", "connect_async"]
@@ -22,15 +25,22 @@ __all__ = ["connect", "connect_async"]
 _PREFIX = "MIGRATE_"
 
 
-def connect(provider: str | None = None, /, *, clock: Clock | None = None, **settings: Any) -> Client:
+@discreet
+def connect(
+    provider: str | None = None, /, *, profile: str | None = None, clock: Clock | None = None, **settings: Any
+) -> Client:
     """Make a client for threads. Nothing is sent yet.
 
+    A setting is taken from the first of these that has it: the argument, ``MIGRATE_<SETTING>`` of the environment, the
+    profile, the vendor's own environment and files. Credentials are of one kind: once one of these gives some, those
+    of another kind are not looked for any further.
+
     Args:
-        provider: name of an installed provider, such as ``huawei_sms``; without it, ``MIGRATE_PROVIDER`` of the
-            environment.
+        provider: name of an installed provider, such as ``huawei_sms``; without it, the profile's, or
+            ``MIGRATE_PROVIDER`` of the environment.
+        profile: name of a profile; without it, ``MIGRATE_PROFILE`` of the environment. Both may be absent.
         clock: the clock to use in place of the machine's.
-        **settings: the provider's settings; one that is not given is taken from ``MIGRATE_<SETTING>`` of the
-            environment.
+        **settings: the provider's settings.
 
     Returns:
         A client; close it, or use it as a context manager.
@@ -38,26 +48,26 @@ def connect(provider: str | None = None, /, *, clock: Clock | None = None, **set
     Raises:
         ProviderNotFoundError: no such provider is installed.
         ProviderLoadError: it is installed but broken.
-        ConfigurationError: a setting is unknown, missing or impossible.
+        ConfigurationError: a setting is unknown, missing or impossible, or a secret cannot be fetched.
     """
-    plugin, factory, options = _prepare(provider, settings)
+    plugin, factory, options = _prepare(provider, profile, settings)
     return Client(plugin, factory.open(options), clock or SystemClock())
 
 
-def connect_async(provider: str | None = None, /, *, clock: Clock | None = None, **settings: Any) -> AsyncClient:
+@discreet
+def connect_async(
+    provider: str | None = None, /, *, profile: str | None = None, clock: Clock | None = None, **settings: Any
+) -> AsyncClient:
     """Make a client for one event loop, as `connect` does. Nothing is sent yet, and nothing is to be awaited."""
-    plugin, factory, options = _prepare(provider, settings)
+    plugin, factory, options = _prepare(provider, profile, settings)
     return AsyncClient(plugin, factory.open_async(options), clock or SystemClock())
 
 
-def _prepare(name: str | None, given: Mapping[str, Any]) -> tuple[BaseProvider, TransportFactory, TransportOptions]:
-    name = name or os.environ.get(f"{_PREFIX}PROVIDER")
-    if not name:
-        raise ConfigurationError(
-            f"name a provider, or set {_PREFIX}PROVIDER; installed are: {', '.join(names(PROVIDERS))}"
-        )
-    cls = provider_class(name.replace("-", "_"))
-    settings = settings_from(cls.settings_type, given, os.environ)
+def _prepare(
+    name: str | None, profile_name: str | None, given: Mapping[str, Any]
+) -> tuple[BaseProvider, TransportFactory, TransportOptions]:
+    cls, profile = chosen(name, profile_name, os.environ)
+    settings = settings_from(cls, given, os.environ, profile)
     plugin = cls(settings)
     factory = settings.transport
     if isinstance(factory, str):
@@ -71,40 +81,91 @@ def _prepare(name: str | None, given: Mapping[str, Any]) -> tuple[BaseProvider, 
     return plugin, factory, options
 
 
-def settings_from(settings_type: type[Settings], given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Collect settings: what was given, then the environment.
-
-    Args:
-        settings_type: the settings that exist.
-        given: what the caller named; ``None`` counts as not named.
-        environ: the environment.
+@discreet
+def chosen(
+    name: str | None, profile_name: str | None, environ: Mapping[str, str]
+) -> tuple[type[BaseProvider], Profile | None]:
+    """Find the provider, and the profile if one is named.
 
     Raises:
-        ConfigurationError: the caller named a setting that does not exist, or one has an impossible value.
+        ConfigurationError: neither argument nor environment names a provider, or two that differ.
     """
-    fields = attrs.fields_dict(settings_type)
-    for name in given:
-        if name not in fields:
-            raise ConfigurationError(_unknown(name, list(fields)))
-    values = {name: value for name, value in given.items() if value is not None}
-    kinds = {fields[name].metadata.get("kind") for name in values} - {"", None}
-    for name, field in fields.items():
-        kind = field.metadata.get("kind")
-        variable = _PREFIX + name.upper()
-        if name in values or not environ.get(variable) or (kinds and kind and kind not in kinds):
-            continue
-        values[name] = environ[variable]
+    profile_name = profile_name or environ.get(f"{_PREFIX}PROFILE")
+    profile = profile_named(profile_name, environ) if profile_name else None
+    name = name.replace("-", "_") if name else None
+    if profile and name not in (None, profile.provider):
+        raise ConfigurationError(f"profile {profile.name!r} is for {profile.provider}, not for {name}")
+    name = name or (profile.provider if profile else None) or environ.get(f"{_PREFIX}PROVIDER")
+    if not name:
+        raise ConfigurationError(
+            f"name a provider or a profile, or set {_PREFIX}PROVIDER or {_PREFIX}PROFILE; installed providers are: "
+            f"{', '.join(names(PROVIDERS))}"
+        )
+    return provider_class(name.replace("-", "_")), profile
+
+
+@discreet
+def settings_from(
+    cls: type[BaseProvider], given: Mapping[str, Any], environ: Mapping[str, str], profile: Profile | None = None
+) -> Settings:
+    """Collect settings: what was given, then the environment, then the profile, then the vendor's own places.
+
+    Args:
+        cls: the provider, which says what settings exist.
+        given: what the caller named; ``None`` counts as not named.
+        environ: the environment.
+        profile: a profile for that provider.
+
+    Raises:
+        ConfigurationError: a setting that somebody named does not exist, or has an impossible value.
+    """
+    fields = attrs.fields_dict(cls.settings_type)
+    _refuse_unknown(given, fields)
+    if profile:
+        _refuse_unknown(profile.settings, fields, f"profile {profile.name!r}: ")
+    kinds_of = {name: field.metadata.get("kind") for name, field in fields.items()}
+    values: dict[str, Any] = {}
+    kinds: set[str | None] = set()
+
+    def take(names: Iterable[str], value_of: Callable[[str], Any]) -> None:
+        """Add what no earlier place gave, and no credentials of another kind than an earlier place's."""
+        wanted = [name for name in names if name not in values and (not kinds or kinds_of[name] in {*kinds, "", None})]
+        values.update({name: value_of(name) for name in wanted})
+        kinds.update({kinds_of[name] for name in wanted} - {"", None})
+
+    vendor = functools.cache(lambda: cls.vendor_settings(environ))
+    take([name for name, value in given.items() if value is not None], given.__getitem__)
+    take([name for name in fields if environ.get(_variable(name))], lambda name: environ[_variable(name)])
+    if profile:
+        take(
+            profile.settings,
+            lambda name: fetched(
+                profile,
+                name,
+                secret=fields[name].metadata.get("secret", False),
+                environ=environ,
+                vendor=lambda: vendor().get(name),
+            ),
+        )
+    if any(kinds_of.values()) and not kinds:
+        take(vendor(), lambda name: vendor()[name])
     for name, value in values.items():
         if isinstance(value, str) and not _sendable(value):
             raise ConfigurationError(f"{name} has control characters, or is not valid Unicode text")
-    return settings_type(**values)
+    return cls.settings_type(**values)
+
+
+def _variable(name: str) -> str:
+    return f"{_PREFIX}{name.upper()}"
 
 
 def _sendable(text: str) -> bool:
     return not any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in text)
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"there is no setting {name!r}{hint}; the settings are: {', '.join(known)}"
+def _refuse_unknown(names: Iterable[str], known: Collection[str], where: str = "") -> None:
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ConfigurationError(f"{where}there is no setting {name!r}{hint}; the settings are: {', '.join(known)}")

@@ -442,6 +442,24 @@ class BaseProvider(abc.ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
+    @classmethod
+    def vendor_settings(cls, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Find settings where the vendor's own tools keep them, so that their users need no others.
+
+        Asked while connecting, and never inside a flow, when no place of ours has credentials or when a profile refers
+        to it; so it may read files.
+
+        Args:
+            environ: the environment.
+
+        Returns:
+            Settings by name; a complete set of credentials, or none.
+
+        Raises:
+            ConfigurationError: a file of the vendor's is there, but not usable.
+        """
+        return {}
+
     @abc.abstractmethod
     def endpoints(self) -> Mapping[str, str]:
         """Name the only origins that a request may go to.

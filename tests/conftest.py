@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,12 +19,18 @@ settings.register_profile(
 settings.load_profile("untimed")
 
 
+@pytest.fixture(scope="session")
+def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, _empty_home: Path) -> None:
+    """Keep the settings, profiles and keys of whoever runs the tests out of them."""
     for name in list(os.environ):
-        if name.startswith("MIGRATE_") or name.lower().endswith("_proxy"):
+        if name.startswith(("MIGRATE_", "HUAWEICLOUD_", "XDG_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(_empty_home))
 
 
 @pytest.fixture(params=["sync", "async"])

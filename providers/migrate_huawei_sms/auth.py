@@ -5,17 +5,31 @@ The facts are in ``docs/vendors/huawei-sms.md``, section "Authentication".
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import hmac
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from migrate_core.errors import MalformedResponseError
+from migrate_core.errors import ConfigurationError, MalformedResponseError
 from migrate_core.provider import Flow, Request, Response, json_body
+from migrate_core.secrets import discreet, private_text
+
+_VARIABLES = {
+    "access_key": "HUAWEICLOUD_SDK_AK",
+    "secret_key": "HUAWEICLOUD_SDK_SK",
+    "security_token": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+    "project_id": "HUAWEICLOUD_SDK_PROJECT_ID",
+    "domain_id": "HUAWEICLOUD_SDK_DOMAIN_ID",
+}
+_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+_KEYS = {"access_key": "ak", "secret_key": "sk"}
 
 ALGORITHM = "SDK-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -218,3 +232,33 @@ def _canonical_query(query: Sequence[tuple[str, str]]) -> str:
 def _leaves_body_unsigned(headers: Mapping[str, str]) -> bool:
     kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
     return bool(kind) and not kind.startswith(("application/json", "application/bson"))
+
+
+@discreet
+def keys_of_the_sdk(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Find the key pair that the vendor's own SDK would sign with: in the environment, else in its file.
+
+    Raises:
+        ConfigurationError: the file is there, but not usable, or others can read it.
+    """
+    found = {name: environ[variable] for name, variable in _VARIABLES.items() if environ.get(variable)}
+    if _KEYS.keys() <= found.keys():
+        return found
+    path = os.path.expanduser(environ.get(_FILE) or "~/.huaweicloud/credentials")
+    return _keys_in(Path(path)) if os.path.exists(path) else {}
+
+
+def _keys_in(path: Path) -> Mapping[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(private_text(path))
+    except configparser.Error as error:
+        # Not its text, which quotes the line.
+        raise ConfigurationError(f"{path} is no file of the SDK's: {type(error).__name__}") from None
+    sections: Mapping[str, Mapping[str, str]] = dict(parser)
+    for section in ("basic", "global"):
+        given = sections.get(section, {})
+        found = {name: given[_KEYS.get(name, name)] for name in _VARIABLES if given.get(_KEYS.get(name, name))}
+        if _KEYS.keys() <= found.keys():
+            return found
+    return {}

@@ -39,7 +39,7 @@ from migrate_core.provider import (
     url_path,
 )
 from migrate_huawei_sms import mapping
-from migrate_huawei_sms.auth import FetchedToken, GivenToken, SigningKey
+from migrate_huawei_sms.auth import FetchedToken, GivenToken, SigningKey, keys_of_the_sdk
 from migrate_huawei_sms.models import SourceDocument, registration_faults
 
 REGIONS: Mapping[str, str] = {
@@ -113,6 +113,10 @@ class HuaweiSmsProvider(BaseProvider):
     def __init__(self, settings: HuaweiSmsSettings) -> None:
         super().__init__(settings)
         self._credentials = _credentials(settings)
+
+    @classmethod
+    def vendor_settings(cls, environ: Mapping[str, str]) -> Mapping[str, str]:
+        return keys_of_the_sdk(environ)
 
     def endpoints(self) -> Mapping[str, str]:
         settings = self.settings
@@ -226,8 +230,8 @@ def _endpoint(settings: HuaweiSmsSettings) -> str:
         return settings.endpoint
     if not settings.region:
         raise ConfigurationError(
-            "huawei_sms needs an endpoint or a region; looked for the settings endpoint and region, "
-            "and for MIGRATE_ENDPOINT and MIGRATE_REGION in the environment"
+            "huawei_sms needs an endpoint or a region; looked for the settings endpoint and region, for "
+            "MIGRATE_ENDPOINT and MIGRATE_REGION in the environment, and in the profile if there is one"
         )
     if settings.region not in REGIONS:
         raise ConfigurationError(
@@ -276,8 +280,9 @@ def _credentials(settings: HuaweiSmsSettings) -> GivenToken | FetchedToken | Sig
         wanted = " and ".join(missing) if begun else "credentials: token, or a login, or access_key and secret_key"
         names = missing if begun else [name for group in _KINDS.values() for name in group]
         raise ConfigurationError(
-            f"huawei_sms lacks {wanted}; looked for the settings of that name, and in the environment for "
+            f"huawei_sms lacks {wanted}; looked for the settings of that name, in the environment for "
             + ", ".join(f"MIGRATE_{name.upper()}" for name in names)
+            + ", in the profile if there is one, and where the vendor's SDK keeps its keys"
         )
     _refuse_idle(settings, next(iter(begun)))
     if settings.token:

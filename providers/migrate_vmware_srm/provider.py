@@ -109,8 +109,8 @@ class VmwareSrmProvider(BaseProvider):
     def endpoints(self) -> Mapping[str, str]:
         if not self.settings.endpoint:
             raise ConfigurationError(
-                "vmware_srm needs an endpoint; looked for the setting endpoint and for MIGRATE_ENDPOINT in the "
-                "environment"
+                "vmware_srm needs an endpoint; looked for the setting endpoint, for MIGRATE_ENDPOINT in the "
+                "environment, and in the profile if there is one"
             )
         return {"main": origin(self.settings.endpoint, verify=self.settings.verify)}
 
@@ -273,8 +273,8 @@ def _logins(settings: VmwareSrmSettings) -> tuple[Login, Login | None]:
     if missing:
         variables = ", ".join(f"MIGRATE_{name.upper()}" for name in missing)
         raise ConfigurationError(
-            f"vmware_srm lacks {' and '.join(missing)}; looked for the settings of that name, and in the "
-            f"environment for {variables}"
+            f"vmware_srm lacks {' and '.join(missing)}; looked for the settings of that name, in the "
+            f"environment for {variables}, and in the profile if there is one"
         )
     for name in ("username", "peer_username"):
         if ":" in (getattr(settings, name) or ""):
