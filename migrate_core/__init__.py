@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from migrate_core._connect import connect, connect_async
+from migrate_core._registry import provider_class
 from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
 from migrate_core.errors import (
@@ -126,6 +127,7 @@ __all__ = [
     "UnsupportedOptionError",
     "connect",
     "connect_async",
+    "provider_class",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -26,6 +26,7 @@ from migrate_core.errors import (
     UnsupportedOperationError,
     UnsupportedOptionError,
 )
+from migrate_core.models import Check
 from migrate_core.operations import Capability, Operation, Support
 from migrate_core.provider import BaseProvider, CredentialsRenewed, Flow, Request, Response
 
@@ -174,14 +175,21 @@ class Engine:
     ) -> Steps[T]:
         """Carry out one operation within `timeout` seconds."""
         self.check(operation)
-        call = self._begin(operation, timeout)
+        return (yield from self._carried_out(verb(*args, **kwargs), self._begin(operation, timeout)))
+
+    def check_logins(self) -> Steps[tuple[Check, ...]]:
+        """Have the provider try the logins that no list needs."""
+        flow = self.provider.check_logins()
+        return (yield from self._carried_out(flow, self._begin(None, self.provider.settings.timeout)))
+
+    def _carried_out(self, flow: Flow[T], call: _Call) -> Steps[T]:
         try:
-            return (yield from self._drive(verb(*args, **kwargs), call, self._authenticated))
+            return (yield from self._drive(flow, call, self._authenticated))
         except _LoginFailed as failed:
-            _name(failed.error, operation)
+            _name(failed.error, call.operation)
             raise failed.error from failed.error.__cause__
         except ApiError as error:
-            _name(error, operation)
+            _name(error, call.operation)
             raise
 
     def log_out(self) -> Steps[None]:
@@ -319,7 +327,7 @@ class Engine:
         return f"{self.provider.name} {request.method} {request.path}"
 
 
-def _name(error: MigrateError, operation: Operation) -> None:
+def _name(error: MigrateError, operation: Operation | None) -> None:
     """Let an error say during which operation it happened."""
     if isinstance(error, ApiError):
         error.operation = error.operation or operation

@@ -53,7 +53,13 @@ def load(group: str, name: str) -> Any:
 
 @functools.cache
 def provider_class(name: str) -> type[BaseProvider]:
-    """Load a provider.
+    """Load a provider, for what it declares: ``settings_type`` and ``capabilities``.
+
+    Args:
+        name: name of an installed provider, such as ``huawei_sms``.
+
+    Returns:
+        Its class. `connect` makes a client of it.
 
     Raises:
         ProviderNotFoundError: there is none of that name.

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, ParamSpec, Self, TypeVar
 
 from migrate_core import client as sync
+from migrate_core._check import checks
 from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
-from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
+from migrate_core.models import Check, Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Operation
 from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
 from migrate_core.tasks import AsyncTask, info_from, started
@@ -61,6 +62,9 @@ class AsyncClient(sync.BaseClient):
         self.targets = AsyncTargets(self)
         self.pairings = AsyncPairings(self)
         self.tasks = AsyncTasks(self)
+
+    async def check(self) -> tuple[Check, ...]:
+        return await self._run(checks(self._engine))
 
     async def close(self) -> None:
         if not self._closed:

@@ -8,11 +8,12 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import attrs
 
+from migrate_core._check import checks
 from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, capability_of
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
-from migrate_core.models import Pairing, PairingSpec, SourceServer, SourceSpec
+from migrate_core.models import Check, Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Capability, Operation
 from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
 from migrate_core.tasks import Task, info_from, started
@@ -74,6 +75,15 @@ class Client(BaseClient):
         self.targets = Targets(self)
         self.pairings = Pairings(self)
         self.tasks = Tasks(self)
+
+    def check(self) -> tuple[Check, ...]:
+        """Log in, and try what can be tried without changing anything.
+
+        Returns:
+            A check for each list that the provider offers, and for each further login. What failed is an ERROR whose
+            code is the name of the error's class; nothing is raised for it.
+        """
+        return self._run(checks(self._engine))
 
     def close(self) -> None:
         """Log out and close all connections; takes at most about 2 s and raises nothing."""

@@ -147,7 +147,7 @@ class Nic:
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """One readiness check of a source."""
+    """One check: of a source's readiness, or of a connection."""
 
     name: str
     result: CheckResult = CheckResult.UNKNOWN

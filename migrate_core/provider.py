@@ -31,7 +31,7 @@ from migrate_core.errors import (
     MalformedResponseError,
     UnsupportedOperationError,
 )
-from migrate_core.models import Pairing, PairingSpec, ReadOnlyDict, SourceServer, SourceSpec, read_only
+from migrate_core.models import Check, Pairing, PairingSpec, ReadOnlyDict, SourceServer, SourceSpec, read_only
 from migrate_core.operations import Capability, Operation, Support
 
 __all__ = [
@@ -496,6 +496,15 @@ class BaseProvider(abc.ABC):
             now: the time to sign with, in UTC.
         """
         return {}
+
+    def check_logins(self) -> Flow[tuple[Check, ...]]:
+        """Try the logins that no list needs, such as one at another site; change nothing.
+
+        Returns:
+            A check for each; none where the first login is all there is.
+        """
+        yield from ()
+        return ()
 
     def close_session(self) -> Flow[None]:
         """Log out; the engine allows 2 s for it and hides its errors."""

@@ -24,7 +24,7 @@ from migrate_core.errors import (
     PeerAuthenticationRequiredError,
     PermissionDeniedError,
 )
-from migrate_core.models import Pairing, PairingSpec
+from migrate_core.models import Check, CheckResult, Pairing, PairingSpec
 from migrate_core.operations import Capability, Operation, Support
 from migrate_core.provider import (
     BaseProvider,
@@ -139,6 +139,13 @@ class VmwareSrmProvider(BaseProvider):
     def authenticate(self, request: Request, *, origin: str, now: datetime) -> Mapping[str, str]:
         return session_headers(self._session)
 
+    def check_logins(self) -> Flow[tuple[Check, ...]]:
+        while True:
+            try:
+                return ((yield from self._peer_check()),)
+            except CredentialsRenewed:
+                continue  # the session ended in between, and was no fault of the other login
+
     def close_session(self) -> Flow[None]:
         if self._session is not None:
             headers, self._session = session_headers(self._session), None
@@ -220,6 +227,21 @@ class VmwareSrmProvider(BaseProvider):
         except AuthenticationError as error:
             # Refused with a session that is surely new, so it is the other site that wants a login.
             self._peer_required(error)
+
+    def _peer_check(self) -> Flow[Check]:
+        check = Check(name="peer_login")
+        if self._peer is None:
+            message = "peer_username and peer_password are not set: pairings can be read, not broken"
+            return attrs.evolve(check, result=CheckResult.WARN, message=message)
+        pairings = yield from self.list_pairings(None)
+        if not pairings.items:
+            return attrs.evolve(check, message="there is no pairing to try it on")
+        try:
+            yield from self._log_in_at_peer(pairings.items[0].id, self._peer)
+        except AuthenticationError as error:
+            code = type(error).__name__
+            return attrs.evolve(check, result=CheckResult.ERROR, code=code, message=error.message)
+        return attrs.evolve(check, result=CheckResult.OK, message="works")
 
     def _log_in_at_peer(self, pairing_id: str, peer: Login) -> Flow[None]:
         """Log in at the other site, with a password that is sent once: repeated refusals lock accounts."""
