@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from migrate_core.clock import Deadline
 from migrate_core.provider import Request, Response
-from migrate_core.transports import TransportOptions
+from migrate_core.transports import AsyncTransport, Transport, TransportOptions
 
 __all__ = ["ASGIApp", "InProcess"]
 
@@ -25,11 +25,11 @@ class InProcess:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    def open(self, options: TransportOptions) -> _Transport:
+    def open(self, options: TransportOptions) -> Transport:
         """Open the transport for threads."""
         return _Transport(self._app, options)
 
-    def open_async(self, options: TransportOptions) -> _AsyncTransport:
+    def open_async(self, options: TransportOptions) -> AsyncTransport:
         """Open the transport for an event loop."""
         return _AsyncTransport(self._app, options)
 
