@@ -7,8 +7,10 @@ all that is decided is decided here, for both clients alike.
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import random
+import re
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
@@ -37,6 +39,9 @@ T = TypeVar("T")
 
 _LOGOUT_SECONDS = 2.0
 _MOST_RESTARTS = 3
+_SECRET_HEADER = re.compile("auth|token|session|cookie|secret|key", re.IGNORECASE)
+_SHORTEST_SECRET = 4
+"""Shorter ones are left where they stand: they are parts of ordinary words."""
 
 
 @attrs.frozen
@@ -308,11 +313,34 @@ class Engine:
         log.debug("%s: %d, %d bytes in %.2f s", self._what(request), response.status, len(response.body), took)
         if response.status < 300:
             return response
-        failure = self.provider.error_from(response)
+        failure = self.provider.error_from(self._discreet(response, signed))
         failure.operation = call.operation
         if failure.retry_after is None:
             failure.retry_after = _retry.retry_after(response.headers.get("retry-after"), self.clock.now())
         raise failure
+
+    def _discreet(self, response: Response, request: Request) -> Response:
+        """Take out of a refusal what the vendor repeats of our secrets: its text goes into errors and logs."""
+        settings = self.provider.settings
+        known = [
+            *(getattr(settings, field.name) for field in attrs.fields(type(settings)) if field.metadata.get("secret")),
+            *(value for name, value in request.headers.items() if _SECRET_HEADER.search(name)),
+            *request.secrets,
+        ]
+        secrets = {str(part) for secret in known if secret for part in (secret, str(secret).rpartition(" ")[2])}
+        quoted = {form for secret in secrets for form in _quoted(secret)}
+        forms = sorted({form for text in quoted for form in _quoted(text)}, key=len)
+
+        def hidden(text: str) -> str:
+            for form in reversed(forms):  # the longest first: one may be a part of another
+                text = text.replace(form, "***") if len(form) >= _SHORTEST_SECRET else text
+            return text
+
+        return attrs.evolve(
+            response,
+            headers={name: hidden(value) for name, value in response.headers.items()},
+            body=hidden(response.body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+        )
 
     def _signed(self, request: Request) -> Request:
         return attrs.evolve(
@@ -325,6 +353,11 @@ class Engine:
 
     def _what(self, request: Request) -> str:
         return f"{self.provider.name} {request.method} {request.path}"
+
+
+def _quoted(text: str) -> tuple[str, str, str]:
+    """Give the forms that a text has in JSON; a request that is quoted in an answer is JSON in JSON."""
+    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _name(error: MigrateError, operation: Operation | None) -> None:

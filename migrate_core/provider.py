@@ -133,6 +133,8 @@ class Request:
         endpoint: which of the provider's endpoints it goes to.
         renew: what happens when the vendor refuses the credentials. ``repeat``: log in, send it once more.
             ``restart``: log in, then throw `CredentialsRenewed` into the flow. ``never``: throw the error.
+        secrets: texts in the body that no error may repeat, even if the vendor's answer does. The secret settings
+            and the headers are taken care of.
     """
 
     method: str
@@ -145,6 +147,7 @@ class Request:
     repeatable: bool
     endpoint: str = "main"
     renew: Literal["repeat", "restart", "never"] = "repeat"
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
 
     @property
     def target(self) -> str:

@@ -152,12 +152,15 @@ class VmwareSrmProvider(BaseProvider):
             yield Request(method="DELETE", path=self._path("session"), headers=headers, repeatable=True)
 
     def create_pairing(self, spec: PairingSpec) -> Flow[TaskInfo]:
+        document = mapping.spec_for(spec)
+        password = document.pair_psc_info.password if document.pair_psc_info else None
         response = yield Request(
             method="POST",
             path=self._path("pairings"),
             headers=_JSON,
-            body=json_body(encode(mapping.spec_for(spec))),
+            body=json_body(encode(document)),
             repeatable=False,
+            secrets=(password or "",),
         )
         return self._started(response, Operation.CREATE_PAIRING)
 
