@@ -27,10 +27,19 @@ from typing import Any
 
 import attrs
 
-from migrate_core.errors import ConfigurationError
+from migrate_core.errors import ConfigurationError, InvalidArgumentError
 from migrate_core.secrets import check_reference, discreet, resolve
 
-__all__ = ["Profile", "fetched", "load_profiles", "profile_named", "profiles_path", "remove_profile", "save_profile"]
+__all__ = [
+    "Profile",
+    "check_name",
+    "fetched",
+    "load_profiles",
+    "profile_named",
+    "profiles_path",
+    "remove_profile",
+    "save_profile",
+]
 
 _FILE = "MIGRATE_PROFILES_FILE"
 _PLAINTEXT = "insecure_plaintext"
@@ -185,6 +194,16 @@ def _explained(where: str, check: Callable[..., Any], *args: Any, **kwargs: Any)
         raise ConfigurationError(f"{where} {error}") from None
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no profile can have.
+
+    Raises:
+        InvalidArgumentError: it is such a name.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidArgumentError(f"{name!r} is no name: letters, digits, '_', '.' and '-', at most 64")
+
+
 @discreet
 def save_profile(profile: Profile, path: Path) -> None:
     """Write a profile into a file that only its owner can read, in place of one of the same name.
@@ -192,10 +211,10 @@ def save_profile(profile: Profile, path: Path) -> None:
     All other profiles, and the comments outside of this one, stay as they are.
 
     Raises:
-        ConfigurationError: its name or a setting is not usable, or the file is not.
+        InvalidArgumentError: its name is not usable.
+        ConfigurationError: a setting is not usable, or the file is not.
     """
-    if not _NAME.fullmatch(profile.name):
-        raise ConfigurationError(f"{profile.name!r} is no name: letters, digits, '_', '.' and '-', at most 64")
+    check_name(profile.name)
     table = {"provider": profile.provider, **profile.settings}
     if profile.insecure_plaintext:
         table[_PLAINTEXT] = True

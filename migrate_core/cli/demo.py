@@ -1,4 +1,4 @@
-"""``migratectl demo``: the five operations on both vendors, against simulators on loopback ports."""
+"""What ``migratectl demo`` shows: the five operations on both vendors, against simulators on loopback ports."""
 
 from __future__ import annotations
 
@@ -16,28 +16,18 @@ from migrate_huawei_sms.simulator import HuaweiSmsSimulator, example_document
 from migrate_vmware_srm.models import SrmPairingSpec
 from migrate_vmware_srm.simulator import VmwareSrmSimulator
 
-__all__ = ["demo"]
+__all__ = ["run_demo"]
 
 _GIB = 1024**3
 _PIPE_WIDTH = 100
 _COLOURS = {"OK": "green", "WARN": "yellow", "ERROR": "red", "full": "green", "unsupported": "dim"}
 
 
-def demo(*, task_seconds: float = 6.0) -> None:
-    """Run the main operations of both vendors against simulators on this machine.
+def run_demo(task_seconds: float) -> None:
+    """Run the main operations of both vendors.
 
-    Nothing leaves the machine, and no account is needed.
-
-    For example:
-
-        migratectl demo
-
-        migratectl demo --task-seconds 2
-
-    Parameters
-    ----------
-    task_seconds:
-        How long the simulated site recovery manager takes for a task.
+    Args:
+        task_seconds: how long the simulated site recovery manager takes for a task.
     """
     console = Console(highlight=False)
     if not console.is_terminal:

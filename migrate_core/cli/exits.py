@@ -16,9 +16,10 @@ from migrate_core.errors import (
     UnsupportedOptionError,
 )
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "exit_code"]
+__all__ = ["FAILED", "INTERRUPTED", "OK", "PARTLY_FAILED", "USAGE", "exit_code"]
 
-OK, FAILED, USAGE, NOT_FOUND, NO_ACCESS, OUTCOME_UNKNOWN, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 6, 7, 130
+OK, FAILED, USAGE, NOT_FOUND, NO_ACCESS, PARTLY_FAILED, OUTCOME_UNKNOWN, TIMED_OUT = range(8)
+INTERRUPTED = 130
 
 _CODES: tuple[tuple[tuple[type[MigrateError], ...], int], ...] = (
     ((InvalidArgumentError, ProviderNotFoundError, UnsupportedOperationError, UnsupportedOptionError), USAGE),
@@ -29,6 +30,7 @@ _CODES: tuple[tuple[tuple[type[MigrateError], ...], int], ...] = (
 )
 
 
-def exit_code(error: MigrateError) -> int:
-    """Give the exit code for an error."""
-    return next((code for classes, code in _CODES if isinstance(error, classes)), FAILED)
+def exit_code(error: MigrateError | type[MigrateError]) -> int:
+    """Give the exit code for an error, or for a class of errors."""
+    kind = error if isinstance(error, type) else type(error)
+    return next((code for classes, code in _CODES if issubclass(kind, classes)), FAILED)

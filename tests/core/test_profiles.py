@@ -552,8 +552,9 @@ def test_where_no_file_can_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "-x", ".x", "ü", "a/b", "a\n", "x" * 65, '"', "[x]"])
 def test_a_name_that_a_shell_or_a_path_would_trip_over_is_not_saved(path: Path, name: str) -> None:
-    said = refused(save_profile, Profile(name=name, provider="vmware_srm", settings={"password": CANARY}), path)
-    assert said == f"{name!r} is no name: letters, digits, '_', '.' and '-', at most 64"
+    with pytest.raises(mc.InvalidArgumentError) as raised:
+        save_profile(Profile(name=name, provider="vmware_srm", settings={"password": CANARY}), path)
+    assert str(raised.value) == f"{name!r} is no name: letters, digits, '_', '.' and '-', at most 64"
     assert not path.exists()
 
 

@@ -23,7 +23,7 @@ PACKAGES = ("migrate_core", "migrate_huawei_sms", "migrate_vmware_srm")
 PROVIDERS = {path.name: path for path in (ROOT / "providers").iterdir() if path.is_dir()}
 ROOMS = {
     *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
-    *("profiles", "secrets"),
+    *("profiles", "secrets", "shapes"),
     *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "testing", "cli"),
 }
 

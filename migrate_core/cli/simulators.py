@@ -1,17 +1,41 @@
-"""``migratectl simulate``."""
+"""``migratectl demo`` and ``migratectl simulate``. The simulators are loaded only when one is run."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from migrate_core.errors import ConfigurationError, InvalidArgumentError
-from migrate_core.testing import Simulator, new_simulator
-from migrate_core.testing.server import serve_here
+import migrate_core as mc
 
-__all__ = ["simulate"]
+if TYPE_CHECKING:
+    from migrate_core.testing import Simulator
+
+__all__ = ["demo", "simulate"]
+
+
+def demo(*, task_seconds: float = 6.0) -> None:
+    """Run the main operations of both vendors against simulators on this machine.
+
+    Nothing leaves the machine, and no account is needed.
+
+    For example:
+
+        migratectl demo
+
+        migratectl demo --task-seconds 2
+
+    Parameters
+    ----------
+    task_seconds:
+        How long the simulated site recovery manager takes for a task.
+    """
+    _need_simulators()
+    from migrate_core.cli.demo import run_demo
+
+    run_demo(task_seconds)
 
 
 def simulate(
@@ -43,16 +67,25 @@ def simulate(
     output:
         What to print once it listens: lines for people, or one JSON object with `endpoint` and the credentials.
     """
+    _need_simulators()
+    from migrate_core.testing import new_simulator
+    from migrate_core.testing.server import serve_here
+
     simulator = new_simulator(name)
     for assignment in settings:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise InvalidArgumentError(f"--set takes KEY=VALUE, not {assignment!r}")
+            raise mc.InvalidArgumentError(f"--set takes KEY=VALUE, not {assignment!r}")
         try:
             simulator.set(key, value)
-        except ConfigurationError as error:
-            raise InvalidArgumentError(str(error)) from None
+        except mc.ConfigurationError as error:
+            raise mc.InvalidArgumentError(str(error)) from None
     serve_here(simulator, port, lambda: print(_greeting(simulator, output), flush=True))
+
+
+def _need_simulators() -> None:
+    if not (find_spec("starlette") and find_spec("uvicorn")):
+        raise mc.ConfigurationError("the simulators need an extra: pip install 'migrate-core[simulators]'")
 
 
 def _greeting(simulator: Simulator, output: str) -> str:

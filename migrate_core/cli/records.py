@@ -1,0 +1,89 @@
+"""What only the command line prints; the rest of what it prints are the library's own objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+import migrate_core as mc
+
+__all__ = [
+    "InstalledProviderRecord",
+    "OperationRecord",
+    "ProfileRecord",
+    "ProfileSettingRecord",
+    "ProviderRecord",
+    "RequestRecord",
+    "SettingRecord",
+]
+
+
+@attrs.frozen(kw_only=True)
+class RequestRecord:
+    """A request that would be sent; it stays away with --dry-run."""
+
+    method: str
+    path: str
+    body: Any
+
+
+@attrs.frozen(kw_only=True)
+class InstalledProviderRecord:
+    """A provider that is installed."""
+
+    name: str
+    distribution: str
+    release: str
+    simulator: bool
+
+
+@attrs.frozen(kw_only=True)
+class OperationRecord:
+    """What a provider declares of one operation."""
+
+    name: str
+    support: mc.Support
+    note: str
+    options: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class SettingRecord:
+    """A setting that a provider has."""
+
+    name: str
+    doc: str
+    secret: bool
+    default: Any
+    variable: str
+
+
+@attrs.frozen(kw_only=True)
+class ProviderRecord:
+    """What a provider declares."""
+
+    name: str
+    description: str
+    contract: int
+    operations: tuple[OperationRecord, ...]
+    settings: tuple[SettingRecord, ...]
+
+
+@attrs.frozen(kw_only=True)
+class ProfileSettingRecord:
+    """A setting of a profile; of a secret, where it is and never what it is."""
+
+    name: str
+    value: Any = None
+    reference: str | None = None
+    secret: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ProfileRecord:
+    """A named connection."""
+
+    name: str
+    provider: str
+    settings: tuple[ProfileSettingRecord, ...]
