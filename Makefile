@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/demo
 	$(BIN)/migratectl demo
@@ -18,8 +18,11 @@ lint: $(VENV)/lint
 	$(BIN)/mypy tests/typing/api.py
 	$(BIN)/pyright
 
+docs: $(VENV)/docs
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "migrate-core needs Python 3.11 or later")'
@@ -35,4 +38,8 @@ $(VENV)/test: pyproject.toml | $(BIN)/python
 
 $(VENV)/lint: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@

@@ -225,7 +225,7 @@ class Task(_TaskView[T]):
             on_progress: called with this task after each look.
 
         Returns:
-            The result: of register the source id, else what the vendor gives.
+            The result; of register the source id, else what the vendor gives.
 
         Raises:
             TaskFailedError: it failed.

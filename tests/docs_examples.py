@@ -1,17 +1,275 @@
-"""A pytest plug-in that runs the Python blocks of the README and of ``docs/``."""
+"""A pytest plug-in that runs the blocks of the README and of ``docs/``.
+
+A page is run from top to bottom in a folder of its own, which is its home and has ``docs/examples``, with a plain
+environment:
+
+- ``python`` blocks share their names; ``sh`` blocks are run by one shell. A ``sh`` block ends with 0, or with what a
+  comment at its end says: ``# exits with 3``.
+- A ``text`` block right after a ``sh`` block is what that printed, with ``...`` for whatever may stand there.
+- A ``toml`` block holds profiles, which are there from then on.
+- A ``yaml`` block whose first line is ``# name.yaml`` is that file from then on. ``yaml`` and ``json`` are read.
+- ``<!-- simulator: vmware_srm task_seconds=2 pair() SRM_PASSWORD=password -->`` serves a simulator on a loopback port.
+  From then on the page talks to it, whatever endpoint it names: ``MIGRATE_ENDPOINT`` wins over a profile. A name in
+  small letters is a control of the simulator, what has brackets is called, and one in capitals is a variable that is
+  set to one of its credentials.
+- ``<!-- typed: password -->`` gives such credentials to the next ``sh`` block, a line for each, as if they were typed.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+import pytest
+import yaml
+from sybil import Document, Example, Region, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer
+
+from file_keyring import VARIABLE as KEYRING_FILE
+from migrate_core.profiles import load_profiles, profiles_path, save_profile
+from migrate_core.testing import Simulator, new_simulator, serve
 
 ROOT = Path(__file__).parent.parent
 
+NOT_RUN = {
+    ("README.md", "make demo"): "done by .ci/run as it stands, in an environment that it makes",
+    ("docs/howto/srm-site.md", "openssl s_client"): "asks a real appliance for its certificate",
+}
+"""The ``sh`` blocks that are not run, by page and beginning, and why."""
+
+_KEPT = ("PATH", "LANG", "PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+_PAGE = "the page that is run"
+
+
+class Page:
+    """Where the blocks of one page run, and what they leave there."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.folder = self._temporary_folder()
+        self._notes = self._temporary_folder()
+        self._patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        self._patch.chdir(self.folder)
+        shutil.copytree(ROOT / "docs" / "examples", self.folder / "docs" / "examples")
+        for name in set(os.environ).difference(_KEPT):
+            self._patch.delenv(name)
+        self._shell: subprocess.Popen[str] | None = None
+        self._simulator: Simulator | None = None
+        self._typed = ""
+        self.printed = ""
+        self.set("HOME", str(self.folder))
+        self.set("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        self.set("PYTHONPATH", str(ROOT / "tests"))
+        self.set("PYTHON_KEYRING_BACKEND", "file_keyring.FileKeyring")
+        self.set(KEYRING_FILE, str(self._notes / "keyring.json"))
+        self._patch.setattr("keyring.core._keyring_backend", None)  # chosen once in a process, so chosen anew
+
+    def _temporary_folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="migrate-core-docs-")))
+
+    def close(self) -> None:
+        """End what was begun, and forget what was written."""
+        self._stack.close()
+
+    def set(self, name: str, value: str) -> None:
+        """Set a variable of the environment for all blocks that follow."""
+        self._patch.setenv(name, value)
+        if self._shell:
+            self._send(self._shell, f"export {name}={shlex.quote(value)}")
+
+    def simulate(self, name: str, words: Iterable[str]) -> None:
+        """Serve a simulator, and lead the page's connections to it."""
+        simulator = self._simulator = new_simulator(name)
+        self.set("MIGRATE_ENDPOINT", self._stack.enter_context(serve(simulator)))
+        for word in words:
+            key, _, value = word.partition("=")
+            if call := re.fullmatch(r"(\w+)\((.*)\)", word):
+                getattr(simulator, call[1])(*json.loads(f"[{call[2]}]"))
+            elif key.isupper():
+                self.set(key, simulator.credentials[value])
+            else:
+                simulator.set(key, value)
+
+    def type(self, names: Iterable[str]) -> None:
+        """Let the next block read credentials of the simulator."""
+        assert self._simulator is not None, "there is no simulator yet"
+        self._typed = "".join(f"{self._simulator.credentials[name]}\n" for name in names)
+
+    def run(self, script: str, wanted: int) -> int:
+        """Run commands in the page's shell and note what they print; gives the exit code.
+
+        A command that fails ends the shell, unless it is wanted to.
+        """
+        block, typed, output = (self._notes / name for name in ("block", "typed", "output"))
+        block.write_text(script, encoding="utf-8")
+        typed.write_text(self._typed, encoding="utf-8")
+        self._typed = ""
+        output.unlink(missing_ok=True)
+        shell = self._shell = self._shell or self._stack.enter_context(_shell())
+        command = f". {block} <{typed} >{output} 2>&1"
+        code = self._send(
+            shell, f"set +e; {command}; echo $?; set -e" if wanted else f"{command}; echo $?", answer=True
+        )
+        assert output.exists(), "an earlier block has ended the shell of this page"
+        self.printed = output.read_text(encoding="utf-8")
+        for port in re.findall(r"^migratectl simulate .*--port (\d+).*&$", script, re.MULTILINE):
+            _wait_for(int(port))
+        return int(code) if code else _end(shell)
+
+    def _send(self, shell: subprocess.Popen[str], line: str, *, answer: bool = False) -> str:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        with suppress(BrokenPipeError):  # an earlier block has ended it
+            shell.stdin.write(f"{line}\n")
+            shell.stdin.flush()
+        return shell.stdout.readline() if answer else ""
+
+
+@contextmanager
+def _shell() -> Iterator[subprocess.Popen[str]]:
+    """Start a shell, and end it with all that it has started."""
+    shell = subprocess.Popen(
+        [shutil.which("bash") or "sh", "-euo", "pipefail"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield shell
+    finally:
+        _end(shell)
+        for pipe in (shell.stdin, shell.stdout):
+            with suppress(BrokenPipeError):
+                pipe.close()  # type: ignore[union-attr]  # both are pipes
+
+
+def _end(shell: subprocess.Popen[str]) -> int:
+    """End a shell; gives its exit code."""
+    if shell.returncode is None:  # not waited for yet, so its group is still its own
+        os.killpg(shell.pid, signal.SIGTERM)
+    return shell.wait()
+
+
+def _wait_for(port: int) -> None:
+    """Wait until something listens."""
+    for _ in range(1000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        threading.Event().wait(0.01)
+
+
+def _run_shell(example: Example) -> str | None:
+    if why_not(Path(example.path), example.parsed):
+        return None
+    page: Page = example.namespace[_PAGE]
+    said = re.search(r"# exits with (\d+)\s*$", example.parsed)
+    wanted = int(said[1]) if said else 0
+    code = page.run(example.parsed, wanted)
+    return None if code == wanted else f"exits with {code}, not with {wanted}, and prints:\n{page.printed}"
+
+
+def why_not(path: Path, code: str) -> str | None:
+    """Tell why a shell block is not run."""
+    page = path.relative_to(ROOT).as_posix()
+    return next((why for (where, start), why in NOT_RUN.items() if where == page and code.startswith(start)), None)
+
+
+def _compare_output(example: Example) -> str | None:
+    before = [region for _, region in example.document.regions if region.end <= example.start]
+    if not before or before[-1].evaluator is not _run_shell or why_not(Path(example.path), before[-1].parsed):
+        return None
+    page: Page = example.namespace[_PAGE]
+    return None if matches(example.parsed, page.printed) else f"the block before prints instead:\n{page.printed}"
+
+
+def matches(wanted: str, printed: str) -> bool:
+    """Tell whether a text is what was wanted: ``...`` stands for anything, blanks at the ends of lines do not count."""
+    pattern = ".*".join(map(re.escape, _trimmed(wanted).split("...")))
+    return re.fullmatch(pattern, _trimmed(printed), re.DOTALL) is not None
+
+
+def _trimmed(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
+
+
+def _add_profiles(example: Example) -> None:
+    page: Page = example.namespace[_PAGE]
+    file = page.folder / "block.toml"
+    file.touch(mode=0o600)
+    file.write_text(example.parsed, encoding="utf-8")
+    for profile in load_profiles(file).values():
+        save_profile(profile, profiles_path(os.environ))
+    file.unlink()
+
+
+def _write_yaml(example: Example) -> None:
+    page: Page = example.namespace[_PAGE]
+    list(yaml.safe_load_all(example.parsed))
+    if name := re.match(r"# ([\w-]+\.yaml)\n", example.parsed):
+        (page.folder / name[1]).write_text(example.parsed, encoding="utf-8")
+
+
+def _read_json(example: Example) -> None:
+    json.loads(example.parsed)
+
+
+def _simulate(example: Example) -> None:
+    name, *words = example.parsed.split()
+    example.namespace[_PAGE].simulate(name, words)
+
+
+def _type(example: Example) -> None:
+    example.namespace[_PAGE].type(example.parsed.split())
+
+
+def _comments(name: str, evaluator: Callable[[Example], None]) -> Callable[[Document], Iterator[Region]]:
+    """Make a parser of comments ``<!-- name: words -->``."""
+    lexer = DirectiveInHTMLCommentLexer(name, arguments=".+?")
+
+    def parse(document: Document) -> Iterator[Region]:
+        for region in lexer(document):
+            yield Region(region.start, region.end, region.lexemes["arguments"], evaluator)
+
+    return parse
+
+
+def _open(namespace: dict[str, Any]) -> None:
+    namespace[_PAGE] = Page()
+
+
+def _close(namespace: dict[str, Any]) -> None:
+    namespace[_PAGE].close()
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()],
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser("sh", _run_shell),
+        CodeBlockParser("text", _compare_output),
+        CodeBlockParser("toml", _add_profiles),
+        CodeBlockParser("yaml", _write_yaml),
+        CodeBlockParser("json", _read_json),
+        _comments("simulator", _simulate),
+        _comments("typed", _type),
+    ],
     path=str(ROOT),
     patterns=["README.md", "docs/**/*.md", "docs/*.md"],
-    excludes=["docs/vendors/*.md"],
+    setup=_open,
+    teardown=_close,
 ).pytest()

@@ -381,7 +381,7 @@ def document_of(source: SourceServer) -> DescribedSource:
     """Give the vendor's own object of a described source.
 
     Args:
-        source: what `sources.describe` returned.
+        source: what ``sources.describe()`` returned.
 
     Raises:
         InvalidArgumentError: its ``raw`` was not kept (``keep_raw=False``).
