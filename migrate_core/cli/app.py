@@ -102,14 +102,23 @@ def _run(arguments: Sequence[str]) -> int:
     except Declined:
         return _failed("nothing was done", FAILED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        _drop_what_cannot_be_written()
         return FAILED
     except OSError as error:
+        _drop_what_cannot_be_written()
         return _failed(str(error), FAILED)
     except KeyboardInterrupt as error:
         note("\n".join(["interrupted", *_notes(error)]))
         return INTERRUPTED
     return result if isinstance(result, int) else OK
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Empty stdout into nowhere if nobody takes it, or Python tries once more at its end and complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _notes(error: BaseException) -> list[str]:
