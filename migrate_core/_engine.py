@@ -7,12 +7,14 @@ all that is decided is decided here, for both clients alike.
 from __future__ import annotations
 
 import copy
+import html
 import json
 import logging
 import random
 import re
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import attrs
 
@@ -355,9 +357,10 @@ class Engine:
         return f"{self.provider.name} {request.method} {request.path}"
 
 
-def _quoted(text: str) -> tuple[str, str, str]:
-    """Give the forms that a text has in JSON; a request that is quoted in an answer is JSON in JSON."""
-    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+def _quoted(text: str) -> tuple[str, ...]:
+    """Give the forms in which a text may be quoted; a request that is quoted in an answer is JSON in JSON."""
+    as_json = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+    return text, *as_json, html.escape(text), quote(text, safe="")
 
 
 def _name(error: MigrateError, operation: Operation | None) -> None:

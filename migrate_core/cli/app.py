@@ -123,7 +123,7 @@ def _drop_what_cannot_be_written() -> None:
 
 def _notes(error: BaseException) -> list[str]:
     """Give what was noted on an error, but for hints at Python code."""
-    return [text for text in getattr(error, "__notes__", ()) if "client." not in text]
+    return [text for text in getattr(error, "__notes__", ()) if "resume it with client.tasks.get(" not in text]
 
 
 def _without_values(text: str, arguments: Sequence[str]) -> str:
@@ -155,4 +155,5 @@ def _options_last(arguments: Sequence[str]) -> list[str]:
         leading.append(words.pop(0))
         if leading[-1] in _TAKE_A_VALUE and words:
             leading.append(words.pop(0))
-    return [*words, *leading]
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *leading, *words[end:]]

@@ -11,7 +11,7 @@ import attrs
 from cyclopts import Parameter
 
 import migrate_core as mc
-from migrate_core.cli.terminal import LogHandler
+from migrate_core.cli.terminal import LogHandler, clean
 
 __all__ = ["Connection", "DocumentName", "Output", "Seconds", "Sure", "Waiting"]
 
@@ -25,12 +25,24 @@ def _is_query(_: Any, text: str | None) -> None:
     """Refuse a bad query before anything is sent: what a change gave could not be printed any more."""
     import jmespath
     from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions
 
     try:
-        jmespath.compile("@" if text is None else text)
+        called = _functions(jmespath.compile("@" if text is None else text).parsed)
     except JMESPathError as error:
         first, _, _ = str(error).partition("\n")
         raise ValueError(f"It is no JMESPath: {first.rstrip(': ')}") from None
+    for name in called:
+        if name not in Functions.FUNCTION_TABLE:
+            raise ValueError(f"It calls {name}(), which JMESPath does not have.")
+
+
+def _functions(node: Any) -> list[str]:
+    """Name the functions that a parsed query calls."""
+    if not isinstance(node, dict):
+        return []
+    inner = [name for child in node.get("children", ()) for name in _functions(child)]
+    return [node["value"], *inner] if node.get("type") == "function_expression" else inner
 
 
 # With a leading hyphen, for - is stdin.
@@ -53,7 +65,14 @@ class Connection:
     """Say on stderr what is sent and what comes back; never what is secret."""
 
     def open(self) -> mc.Client:
-        """Make a client."""
+        """Make a client.
+
+        Raises:
+            InvalidArgumentError: an option is empty, as by a variable that is not set; nothing takes its place.
+        """
+        for name in ("profile", "provider", "endpoint"):
+            if getattr(self, name) == "":
+                raise mc.InvalidArgumentError(f"--{name} is empty")
         if self.verbose:
             log = logging.getLogger("migrate_core")
             log.addHandler(LogHandler())
@@ -108,7 +127,7 @@ class Sure:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise mc.InvalidArgumentError(f"{question} There is no terminal to ask on; say --yes")
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(f"{clean(question)} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Declined

@@ -122,7 +122,7 @@ def _dumped(value: Any, form: str, *, ascii_only: bool) -> str:
     if form == "yaml":
         import yaml
 
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=not ascii_only).rstrip("\n")
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=not ascii_only).rstrip("\n").removesuffix("\n...")
     style: dict[str, Any] = {"separators": (",", ":")} if form == "jsonl" else {"indent": 2}
     return json.dumps(value, ensure_ascii=ascii_only, **style)
 

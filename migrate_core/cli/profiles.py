@@ -6,6 +6,7 @@ import getpass
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from migrate_core.profiles import (
     save_profile,
 )
 from migrate_core.provider import BaseProvider
-from migrate_core.secrets import parse_reference, store, told
+from migrate_core.secrets import parse_reference, resolve, store, told
 
 __all__ = ["add", "check", "list_", "remove", "show_"]
 
@@ -173,14 +174,33 @@ def _to_ask(names: Iterable[str], cls: type[BaseProvider]) -> list[str]:
 
 def _save(profile: Profile, path: Path, secrets: Mapping[str, str]) -> None:
     """Save a profile, and its secrets in the keyring; neither without the other."""
-    for where, secret in secrets.items():
-        store(where, secret)
+    old = load_profiles(path).get(profile.name)
+    kept = _in_keyring(old)
+    before = {where: _known(where) for where in secrets if where in kept}
     try:
+        for where, secret in secrets.items():
+            store(where, secret)
         save_profile(profile, path)
     except mc.ConfigurationError:
         for where in secrets:
-            store(where, None)
+            with suppress(mc.ConfigurationError):  # then the first error is the one to tell
+                store(where, before.get(where))
         raise
+    for where in kept - _in_keyring(profile):
+        store(where, None)
+
+
+def _known(where: str) -> str | None:
+    with suppress(mc.ConfigurationError):
+        return resolve({"keyring": where}, environ={})
+    return None
+
+
+def _in_keyring(profile: Profile | None) -> set[str]:
+    """Name what `--ask` put into the keyring for a profile."""
+    settings = profile.settings if profile else {}
+    ours = {key: f"{_KEYRING}/{profile.name}/{key}" for key in settings} if profile else {}
+    return {where for key, where in ours.items() if settings[key] == {"keyring": where}}
 
 
 def _asked(key: str) -> str:
@@ -298,6 +318,5 @@ def remove(name: str, /, *, sure: Sure = Sure()) -> None:
     profile = profile_named(name)
     sure.confirm(f"Remove profile {name}?")
     remove_profile(name, profiles_path())
-    for key, value in profile.settings.items():
-        if value == {"keyring": f"{_KEYRING}/{name}/{key}"}:
-            store(value["keyring"], None)
+    for where in _in_keyring(profile):
+        store(where, None)

@@ -6,9 +6,10 @@ import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 import migrate_core as mc
+from migrate_core.cli.options import Seconds
 
 if TYPE_CHECKING:
     from migrate_core.testing import Simulator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "simulate"]
 
 
-def demo(*, task_seconds: float = 6.0) -> None:
+def demo(*, task_seconds: Seconds = 6.0) -> None:
     """Run the main operations of both vendors against simulators on this machine.
 
     Nothing leaves the machine, and no account is needed.
@@ -42,7 +43,7 @@ def simulate(
     name: str,
     /,
     *,
-    port: int = 0,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
     settings: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
     output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
 ) -> None:

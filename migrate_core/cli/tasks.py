@@ -80,5 +80,5 @@ def cancel(
         Token of the task, or the vendor's own id of it.
     """
     with connection.open() as client:
-        sure.confirm(f"Ask {client.provider} to end the task?")
+        sure.confirm(f"Ask {client.provider} to end task {token}?")
         show_task(client.tasks.cancel(token), output)

@@ -27,12 +27,21 @@ TASK: Columns = {
 def finish(task: mc.Task[Any], connection: Connection, waiting: Waiting, output: Output) -> None:
     """Wait for a change to end, or not, and print its task."""
     if not waiting.wait:
-        show_task(task, output, identity=task.token)
+        _show_change(task, output, identity=task.token)
         if output.format == "table" and not task.done:
             note(_go_on(task, connection))
         return
     wait_for(task, connection, waiting.timeout)
-    show_task(task, output)
+    _show_change(task, output)
+
+
+def _show_change(task: mc.Task[Any], output: Output, identity: str | None = None) -> None:
+    """Print the task of a change; if that fails, as a query can, still say which it was."""
+    try:
+        show_task(task, output, identity)
+    except mc.InvalidArgumentError as error:
+        error.add_note(f"the change was made all the same; its task is:\n  {task.token}")
+        raise
 
 
 def show_task(task: mc.Task[Any], output: Output, identity: str | None = None) -> None:

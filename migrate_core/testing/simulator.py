@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 import random
 import threading
 import uuid
@@ -201,7 +202,14 @@ def _flag(value: str) -> bool:
     return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
 
 
-_READERS: Mapping[type, Any] = {bool: _flag, int: int, float: float, str: str}
+def _amount(text: str) -> float:
+    amount = float(text)
+    if not 0 <= amount < math.inf:
+        raise ValueError
+    return amount
+
+
+_READERS: Mapping[type, Any] = {bool: _flag, int: int, float: _amount, str: str}
 
 
 async def _answer(_: Request, refusal: Exception) -> Response:

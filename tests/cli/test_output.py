@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+import migrate_core as mc
+import migrate_core.cli.app as app_module
 from cli.conftest import Place
 from cli.support import COMMAND, ESCAPE, environment, in_pipe, in_process, on_terminal
 
@@ -98,7 +100,7 @@ def test_an_empty_list_is_just_the_heading_in_a_table(place: Place) -> None:
         ("[].nothing", "json", "[]\n"),
         ("[].nothing", "table", ""),
         ("nothing", "json", "null\n"),
-        ("nothing", "yaml", "null\n...\n"),
+        ("nothing", "yaml", "null\n"),
         ("nothing", "jsonl", ""),
         ("nothing", "table", ""),
         ("nothing", "id", ""),
@@ -133,7 +135,7 @@ def test_a_query_that_is_none_is_refused_before_anything_is_changed(
     assert place.sms.journal == []
 
 
-@pytest.mark.parametrize("query", ["length(`1`)", "nobody_knows(@)", "sort_by(@, &connected)", "[0].name > `0`"])
+@pytest.mark.parametrize("query", ["length(`1`)", "sort_by(@, &connected)", "[0].name > `0`"])
 def test_a_query_that_cannot_be_answered_is_bad_usage(query: str, place: Place, sources: list[str]) -> None:
     ended = in_process("source", "list", "--profile", "cloud", "--query", query)
     assert (ended.code, ended.out) == (2, "")
@@ -241,3 +243,47 @@ def test_a_closed_or_full_stream_is_no_reason_for_a_traceback(words: str, closed
         env=environment(),
     )
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+
+def test_a_query_that_calls_what_does_not_exist_is_refused_before_anything_is_changed(place: Place) -> None:
+    delete = ("pairing", "delete", place.srm.pair(), "--profile", "dr", "--yes", "--query")
+    for query in ("nofun(id)", "[?nofun(id)]", "{a: nofun(@)}"):
+        ended = in_process(*delete, query)
+        assert (ended.code, ended.out) == (2, "")
+        assert "nofun()" in ended.err
+    assert place.srm.journal == []
+
+
+def test_a_query_that_fails_after_a_change_does_not_lose_its_task(place: Place) -> None:
+    delete = ("pairing", "delete", place.srm.pair(), "--profile", "dr", "--yes", "--no-wait", "--query", "sum(id)")
+    ended = in_process(*delete)
+    assert (ended.code, ended.out) == (2, "")
+    token = ended.err.split()[-1]
+    assert in_process("task", "show", token, "--profile", "dr", "-o", "id").code == 0
+
+
+def test_a_picked_text_is_one_line_of_yaml(place: Place) -> None:
+    ended = in_process("profile", "show", "dr", "-o", "yaml", "--query", "name")
+    assert (ended.code, ended.out) == (0, "dr\n")
+
+
+def test_shared_options_may_lead_a_command_whose_id_follows_two_hyphens(place: Place) -> None:
+    ended = in_process("--profile", "dr", "pairing", "describe", "--", "-x")
+    assert ended.code == 3, ended.err
+
+
+@pytest.mark.parametrize("option", ["profile", "provider", "endpoint"])
+def test_an_empty_option_is_refused_and_nothing_takes_its_place(
+    option: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATE_PROFILE", "dr")
+    ended = in_process("pairing", "list", f"--{option}", "")
+    assert (ended.code, ended.err) == (2, f"migratectl: --{option} is empty\n")
+    assert place.srm.journal == []
+
+
+def test_the_way_to_go_on_is_told_whatever_the_profile_is_called() -> None:
+    error = mc.ServerError("down", provider="example", status=500)
+    error.add_note("the task goes on; resume it with client.tasks.get('mct1.x')")
+    error.add_note("the task goes on; wait for it again with:\n  migratectl task wait mct1.x --profile client.prod")
+    assert app_module._notes(error) == error.__notes__[1:]

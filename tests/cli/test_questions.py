@@ -162,3 +162,30 @@ def test_without_a_keyring_that_keeps_a_secret_none_is_kept(place: Place) -> Non
     assert "no keyring that keeps a secret" in ended.err
     assert "CANARY" not in ended.err
     assert profiles_path().read_text() == before
+
+
+def test_a_profile_that_cannot_be_replaced_keeps_its_secret(
+    place: Place, keyring: FileKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_process(*ADD, stdin="first\n").code == 0
+    monkeypatch.setattr("os.replace", disk_full)
+    ended = in_process(*ADD, "--replace", stdin="second\n")
+    assert ended.code == 4
+    assert list(keyring.entries().values()) == ["first"]
+
+
+def disk_full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_replaced_profile_leaves_no_secret_behind(place: Place, keyring: FileKeyring) -> None:
+    assert in_process(*ADD, stdin="first\n").code == 0
+    words = ("profile", "add", "new", "--replace", "--provider", "huawei-sms", "--secret", "token=env:TOKEN")
+    assert in_process(*words).code == 0
+    assert keyring.entries() == {}
+
+
+def test_a_question_steers_no_terminal_and_names_what_it_is_about(place: Place) -> None:
+    with Terminal("source", "delete", "no\x1b[31much", "--profile", "cloud") as terminal:
+        ended = terminal.until("[y/N] ").type(b"n\n").end()
+    assert "\x1b[31much" not in ended.everything

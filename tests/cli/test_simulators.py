@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import migrate_core as mc
-from cli.support import COMMAND, environment, in_pipe
+from cli.support import COMMAND, environment, in_pipe, in_process
 
 
 @contextmanager
@@ -105,3 +105,19 @@ def test_a_taken_port_is_an_error_in_one_line() -> None:
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("migratectl: ")
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["simulate", "huawei-sms", "--port", "99999"],
+        ["simulate", "huawei-sms", "--port", "-1"],
+        ["simulate", "vmware-srm", "--set", "task_seconds=-1"],
+        ["simulate", "vmware-srm", "--set", "task_seconds=nan"],
+        ["demo", "--task-seconds", "-1"],
+    ],
+)
+def test_an_impossible_port_or_time_is_refused(words: list[str]) -> None:
+    ended = in_process(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
