@@ -180,7 +180,7 @@ def fetched(
     value = profile.settings[name]
     where = f"profile {profile.name!r}: {name}"
     if isinstance(value, Mapping):
-        return _explained(where, resolve, value, environ=environ, vendor=vendor)
+        return _explained(f"{where}:", resolve, value, environ=environ, vendor=vendor)
     if secret and not profile.insecure_plaintext:
         _explained(f"{where} is a secret and", check_reference, None)
     return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
 import migrate_core as mc
-from migrate_core.cli.options import Seconds
 
 if TYPE_CHECKING:
     from migrate_core.testing import Simulator
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["demo", "simulate"]
 
 
-def demo(*, task_seconds: Seconds = 6.0) -> None:
+def _is_a_time(_: Any, seconds: float) -> None:
+    if not 0 <= seconds < math.inf:
+        raise ValueError("It is a number of seconds, 0 or more.")
+
+
+def demo(*, task_seconds: Annotated[float, Parameter(validator=_is_a_time)] = 6.0) -> None:
     """Run the main operations of both vendors against simulators on this machine.
 
     Nothing leaves the machine, and no account is needed.

@@ -251,5 +251,7 @@ def test_the_vendors_place_is_asked_once_for_all_references_to_it() -> None:
 
 
 def test_the_vendors_place_may_not_have_what_a_reference_asks_for() -> None:
-    with pytest.raises(mc.ConfigurationError, match="profile 'p': token the vendor's own environment and files do not"):
+    with pytest.raises(
+        mc.ConfigurationError, match="profile 'p': token: the vendor's own environment and files do not"
+    ):
         acme({}, {}, token={"vendor": True})

@@ -347,9 +347,9 @@ def test_any_setting_may_be_a_reference(path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_reference_that_fails_names_profile_and_setting(path: Path) -> None:
     written(path, f'{SRM}password = {{ command = ["sh", "-c", "echo {CANARY}; exit 1"] }}\n')
-    assert refused(mc.connect, profile="dr") == "profile 'dr': password the command sh ended with 1"
+    assert refused(mc.connect, profile="dr") == "profile 'dr': password: the command sh ended with 1"
     written(path, f'{SRM}password = {{ vendor = true }}\npeer_password = "{CANARY}"\n')
-    assert refused(mc.connect, profile="dr").startswith("profile 'dr': password the vendor's own environment")
+    assert refused(mc.connect, profile="dr").startswith("profile 'dr': password: the vendor's own environment")
 
 
 @pytest.mark.parametrize(

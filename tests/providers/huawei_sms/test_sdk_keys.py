@@ -83,7 +83,7 @@ def test_a_profile_may_refer_to_them(
     monkeypatch.setenv("MIGRATE_PROFILES_FILE", str(profiles))
     assert f"Access={AK}," in connected(caller, simulator, profile="cloud")["authorization"]
     written(profiles, f"{table}project_id.vendor = true\n")
-    assert refused(mc.connect, profile="cloud").startswith("profile 'cloud': project_id the vendor's own environment")
+    assert refused(mc.connect, profile="cloud").startswith("profile 'cloud': project_id: the vendor's own environment")
 
 
 def test_without_either_there_are_none(path: Path) -> None:
