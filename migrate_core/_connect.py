@@ -6,15 +6,15 @@ import difflib
 import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
-from migrate_core._registry import PROVIDERS, names, provider_class, transport_factory
+from migrate_core._registry import PROVIDERS, names, provider_class, transport_factory, usable
 from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
 from migrate_core.clock import Clock, SystemClock
-from migrate_core.errors import ConfigurationError
+from migrate_core.errors import ConfigurationError, ContractViolationError, MigrateError
 from migrate_core.profiles import Profile, fetched, profile_named
 from migrate_core.provider import BaseProvider, Settings
 from migrate_core.secrets import discreet
@@ -22,12 +22,19 @@ from migrate_core.transports import TransportFactory, TransportOptions
 
 __all__ = ["connect", "connect_async"]
 
+T = TypeVar("T")
+
 _PREFIX = "MIGRATE_"
 
 
 @discreet
 def connect(
-    provider: str | None = None, /, *, profile: str | None = None, clock: Clock | None = None, **settings: Any
+    provider: str | type[BaseProvider] | None = None,
+    /,
+    *,
+    profile: str | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> Client:
     """Make a client for threads. Nothing is sent yet.
 
@@ -36,8 +43,8 @@ def connect(
     of another kind are not looked for any further.
 
     Args:
-        provider: name of an installed provider, such as ``huawei_sms``; without it, the profile's, or
-            ``MIGRATE_PROVIDER`` of the environment.
+        provider: name of an installed provider, such as ``huawei_sms``, or a provider's class; without it, the
+            profile's, or ``MIGRATE_PROVIDER`` of the environment.
         profile: name of a profile; without it, ``MIGRATE_PROFILE`` of the environment. Both may be absent.
         clock: the clock to use in place of the machine's.
         **settings: the provider's settings.
@@ -56,7 +63,12 @@ def connect(
 
 @discreet
 def connect_async(
-    provider: str | None = None, /, *, profile: str | None = None, clock: Clock | None = None, **settings: Any
+    provider: str | type[BaseProvider] | None = None,
+    /,
+    *,
+    profile: str | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> AsyncClient:
     """Make a client for one event loop, as `connect` does. Nothing is sent yet, and nothing is to be awaited."""
     plugin, factory, options = _prepare(provider, profile, settings)
@@ -64,16 +76,17 @@ def connect_async(
 
 
 def _prepare(
-    name: str | None, profile_name: str | None, given: Mapping[str, Any]
+    name: str | type[BaseProvider] | None, profile_name: str | None, given: Mapping[str, Any]
 ) -> tuple[BaseProvider, TransportFactory, TransportOptions]:
     cls, profile = chosen(name, profile_name, os.environ)
     settings = settings_from(cls, given, os.environ, profile)
-    plugin = cls(settings)
+    plugin = _kept(cls, "the constructor", lambda: cls(settings))
+    endpoints = _kept(cls, "endpoints()", plugin.endpoints)
     factory = settings.transport
     if isinstance(factory, str):
         factory = transport_factory(factory)
     options = TransportOptions(
-        endpoints=plugin.endpoints(),
+        endpoints=endpoints,
         verify=settings.verify,
         thumbprint=settings.thumbprint,
         trust_env=settings.trust_env,
@@ -81,9 +94,21 @@ def _prepare(
     return plugin, factory, options
 
 
+def _kept(cls: type[BaseProvider], what: str, ask: Callable[[], T]) -> T:
+    """Ask a plug-in for something, and let it raise nothing but our errors."""
+    try:
+        return ask()
+    except MigrateError:
+        raise
+    except Exception as error:
+        raise ContractViolationError(
+            cls.name, None, f"{what} raises errors of MigrateError only, not {type(error).__name__}"
+        ) from error
+
+
 @discreet
 def chosen(
-    name: str | None, profile_name: str | None, environ: Mapping[str, str]
+    provider: str | type[BaseProvider] | None, profile_name: str | None, environ: Mapping[str, str]
 ) -> tuple[type[BaseProvider], Profile | None]:
     """Find the provider, and the profile if one is named.
 
@@ -92,7 +117,8 @@ def chosen(
     """
     profile_name = profile_name or environ.get(f"{_PREFIX}PROFILE")
     profile = profile_named(profile_name, environ) if profile_name else None
-    name = name.replace("-", "_") if name else None
+    cls = usable(provider) if isinstance(provider, type) else None
+    name = cls.name if cls else provider.replace("-", "_") if isinstance(provider, str) else None
     if profile and name not in (None, profile.provider):
         raise ConfigurationError(f"profile {profile.name!r} is for {profile.provider}, not for {name}")
     name = name or (profile.provider if profile else None) or environ.get(f"{_PREFIX}PROVIDER")
@@ -101,7 +127,7 @@ def chosen(
             f"name a provider or a profile, or set {_PREFIX}PROVIDER or {_PREFIX}PROFILE; installed providers are: "
             f"{', '.join(names(PROVIDERS))}"
         )
-    return provider_class(name.replace("-", "_")), profile
+    return cls or provider_class(name.replace("-", "_")), profile
 
 
 @discreet

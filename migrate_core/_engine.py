@@ -18,11 +18,12 @@ from urllib.parse import quote
 
 import attrs
 
-from migrate_core import _retry
+from migrate_core import _contract, _retry
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
+    ContractViolationError,
     DeadlineExceededError,
     MigrateError,
     OutcomeUnknownError,
@@ -69,7 +70,15 @@ class Acquire:
     deadline: Deadline
 
 
-Effect: TypeAlias = Send | Sleep | Acquire
+@attrs.frozen
+class Work:
+    """Effect: run code that blocks, where it holds up nobody else."""
+
+    function: Callable[[], None]
+    deadline: Deadline
+
+
+Effect: TypeAlias = Send | Sleep | Acquire | Work
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -132,6 +141,7 @@ class Engine:
         self.clock = clock
         self._gate = LoginGate(lock)
         self._origins = provider.endpoints()
+        self._keep(_contract.broken_endpoints(self._origins))
         self._rng = random.Random()  # noqa: S311  # jitter is no secret
 
     def check(self, operation: Operation, options: Iterable[str] = ()) -> None:
@@ -153,8 +163,9 @@ class Engine:
 
     def preview(self, operation: Operation, flow: Flow[Any]) -> Request:
         """Give the first request of a flow; nothing is sent."""
+        self._keep(_contract.broken_flow(flow), operation)
         try:
-            return next(flow)
+            return self._step(operation, next, flow)
         except StopIteration:
             raise MigrateError(f"{self.provider.name} {operation.value} sends nothing") from None
         finally:
@@ -182,12 +193,17 @@ class Engine:
     ) -> Steps[T]:
         """Carry out one operation within `timeout` seconds."""
         self.check(operation)
-        return (yield from self._carried_out(verb(*args, **kwargs), self._begin(operation, timeout)))
+        flow = self._asked(operation, verb, *args, **kwargs)
+        result = yield from self._carried_out(flow, self._begin(operation, timeout))
+        self._keep(_contract.broken_result(operation, result), operation)
+        return result
 
     def check_logins(self) -> Steps[tuple[Check, ...]]:
         """Have the provider try the logins that no list needs."""
-        flow = self.provider.check_logins()
-        return (yield from self._carried_out(flow, self._begin(None, self.provider.settings.timeout)))
+        flow = self._asked(None, self.provider.check_logins)
+        found = yield from self._carried_out(flow, self._begin(None, self.provider.settings.timeout))
+        self._keep(_contract.broken_checks(found))
+        return found
 
     def _carried_out(self, flow: Flow[T], call: _Call) -> Steps[T]:
         try:
@@ -211,24 +227,49 @@ class Engine:
 
     def _drive(self, flow: Flow[T], call: _Call, exchange: Callable[[Request, _Call], Steps[Response]]) -> Steps[T]:
         """Run a flow, giving it a response, or an error, for each request."""
+        self._keep(_contract.broken_flow(flow), call.operation)
         try:
-            request = next(flow)
+            request = self._step(call.operation, next, flow)
             while True:
                 try:
                     response = yield from exchange(request, call)
                 except (MigrateError, CredentialsRenewed) as error:
-                    request = flow.throw(error)
+                    request = self._step(call.operation, flow.throw, error)
                 else:
-                    request = flow.send(response)
+                    request = self._step(call.operation, flow.send, response)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; a Flow[T] returns T
         finally:
             flow.close()
 
+    def _step(self, operation: Operation | None, resume: Callable[[T], Request], value: T) -> Request:
+        """Let a flow go on to its next request."""
+        try:
+            request = self._asked(operation, resume, value)
+        except CredentialsRenewed:
+            rule = "a flow whose requests say renew='restart' catches CredentialsRenewed"
+            raise ContractViolationError(self.provider.name, operation, rule) from None
+        self._keep(_contract.broken_request(request, self._origins), operation)
+        return request
+
+    def _asked(self, operation: Operation | None, ask: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the plug-in for something, and let it raise nothing but our errors."""
+        try:
+            return ask(*args, **kwargs)
+        except (MigrateError, CredentialsRenewed, StopIteration, Warning):  # who makes errors of warnings means it
+            raise
+        except Exception as error:
+            rule = f"a plug-in raises errors of MigrateError only, not {type(error).__name__}"
+            raise ContractViolationError(self.provider.name, operation, rule) from error
+
+    def _keep(self, broken: str | None, operation: Operation | None = None) -> None:
+        if broken:
+            raise ContractViolationError(self.provider.name, operation, broken)
+
     def _authenticated(self, request: Request, call: _Call) -> Steps[Response]:
         """Exchange one request with credentials, renewed at most once in a call."""
         logins = self._gate.logins  # read first: a login that ends right now must not be done twice
-        if not self.provider.has_credentials(self.clock.now()):
+        if not self._asked(call.operation, self.provider.has_credentials, self.clock.now()):
             logins = yield from self._renew(call, logins)
         if request.renew == "restart" and call.logins not in (None, logins):
             self._restart(call)  # another caller logged in since this flow's last request
@@ -236,7 +277,7 @@ class Engine:
         try:
             return (yield from self._send(request, call, credentials=True))
         except AuthenticationError:
-            if request.renew == "never" or call.renewed or not self.provider.can_renew():
+            if request.renew == "never" or call.renewed or not self._asked(call.operation, self.provider.can_renew):
                 raise
         call.renewed = True
         call.logins = yield from self._renew(call, logins)
@@ -269,7 +310,9 @@ class Engine:
                 refusal.operation = call.operation
                 raise refusal
             try:
-                yield from self._drive(self.provider.refresh_credentials(), call, self._send)
+                if type(self.provider).load_credentials is not BaseProvider.load_credentials:
+                    yield Work(lambda: self._asked(call.operation, self.provider.load_credentials), call.deadline)
+                yield from self._drive(self._asked(call.operation, self.provider.refresh_credentials), call, self._send)
             except AuthenticationError as error:
                 gate.refusals += 1
                 gate.refusal = copy.copy(error)
@@ -296,7 +339,7 @@ class Engine:
     def _attempt(self, request: Request, call: _Call, credentials: bool) -> Steps[Response]:
         if call.deadline.remaining() <= 0:
             raise DeadlineExceededError(f"{self._what(request)}: no time left to send it")
-        signed = self._signed(request) if credentials else request
+        signed = self._signed(request, call.operation) if credentials else request
         begun = self.clock.monotonic()
         try:
             response: Response = yield Send(signed, call.deadline)
@@ -315,7 +358,8 @@ class Engine:
         log.debug("%s: %d, %d bytes in %.2f s", self._what(request), response.status, len(response.body), took)
         if response.status < 300:
             return response
-        failure = self.provider.error_from(self._discreet(response, signed))
+        failure = self._asked(call.operation, self.provider.error_from, self._discreet(response, signed))
+        self._keep(_contract.broken_error(failure), call.operation)
         failure.operation = call.operation
         if failure.retry_after is None:
             failure.retry_after = _retry.retry_after(response.headers.get("retry-after"), self.clock.now())
@@ -344,14 +388,11 @@ class Engine:
             body=hidden(response.body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
         )
 
-    def _signed(self, request: Request) -> Request:
-        return attrs.evolve(
-            request,
-            headers={
-                **request.headers,
-                **self.provider.authenticate(request, origin=self._origins[request.endpoint], now=self.clock.now()),
-            },
-        )
+    def _signed(self, request: Request, operation: Operation | None) -> Request:
+        where, now = self._origins[request.endpoint], self.clock.now()
+        headers = self._asked(operation, self.provider.authenticate, request, origin=where, now=now)
+        self._keep(_contract.broken_headers(headers), operation)
+        return attrs.evolve(request, headers={**request.headers, **headers})
 
     def _what(self, request: Request) -> str:
         return f"{self.provider.name} {request.method} {request.path}"

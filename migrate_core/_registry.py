@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from migrate_core._contract import broken_rules
 from migrate_core.errors import ConfigurationError, MigrateError, ProviderLoadError, ProviderNotFoundError
 from migrate_core.operations import Operation, Support
 from migrate_core.provider import BaseProvider
@@ -17,8 +18,6 @@ from migrate_core.transports import TransportFactory
 PROVIDERS = "migrate_core.providers"
 SIMULATORS = "migrate_core.simulators"
 TRANSPORTS = "migrate_core.transports"
-
-_CONTRACT = 1
 
 
 def names(group: str) -> list[str]:
@@ -65,18 +64,22 @@ def provider_class(name: str) -> type[BaseProvider]:
         ProviderNotFoundError: there is none of that name.
         ProviderLoadError: its import fails, or it is no provider that this release can drive.
     """
-    cls = load(PROVIDERS, name)
-    if not (isinstance(cls, type) and issubclass(cls, BaseProvider)):
-        raise ProviderLoadError(f"provider {name!r} is no subclass of BaseProvider")
-    if cls.contract != _CONTRACT:
-        raise ProviderLoadError(
-            f"provider {name!r} was written for contract {cls.contract}, this is contract {_CONTRACT}"
-        )
-    lacking = [what for what in ("name", "capabilities") if not hasattr(cls, what)]
-    lacking += sorted(getattr(cls, "__abstractmethods__", ()))
-    if lacking:
-        raise ProviderLoadError(f"provider {name!r} lacks {', '.join(lacking)}")
+    cls = usable(load(PROVIDERS, name), name)
+    if cls.name != name.replace("-", "_"):
+        raise ProviderLoadError(f"provider {name!r} breaks a rule of the seam: it calls itself {cls.name!r}")
     return cls
+
+
+def usable(cls: Any, name: str = "") -> type[BaseProvider]:
+    """Give the class of a plug-in back if it keeps the rules of the seam.
+
+    Raises:
+        ProviderLoadError: it breaks some; all are named.
+    """
+    if rules := list(broken_rules(cls)):
+        what = name or getattr(cls, "__qualname__", type(cls).__name__)
+        raise ProviderLoadError(f"provider {what!r} breaks a rule of the seam: {'; '.join(rules)}")
+    return cls  # type: ignore[no-any-return]  # it is a class of providers: the first of the rules
 
 
 def transport_factory(name: str) -> TransportFactory:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from migrate_core import client as sync
 from migrate_core._check import checks
-from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps
+from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Work
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
@@ -104,6 +104,8 @@ class AsyncClient(sync.BaseClient):
                 return await self._engine.clock.asleep(seconds)
             case Acquire(lock, deadline):
                 return await _acquire(lock, deadline)
+            case Work(function, deadline):
+                return await _work(function, deadline)
 
     async def _call(self, operation: Operation, verb: Callable[P, Flow[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(self._engine.call(operation, verb, *args, **kwargs))
@@ -132,6 +134,15 @@ async def _acquire(lock: Any, deadline: Deadline) -> None:
             await lock.acquire()
     except TimeoutError:
         raise DeadlineExceededError("the time was over while another caller was logging in") from None
+
+
+async def _work(function: Callable[[], None], deadline: Deadline) -> None:
+    seconds = deadline.remaining()
+    try:
+        async with asyncio.timeout(None if seconds == math.inf else seconds):
+            await asyncio.to_thread(function)
+    except TimeoutError:
+        raise DeadlineExceededError("the time was over while credentials were being loaded") from None
 
 
 class _Resource:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import attrs
 
 from migrate_core._check import checks
-from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, capability_of
+from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Work, capability_of
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
@@ -124,6 +124,8 @@ class Client(BaseClient):
                 return self._engine.clock.sleep(seconds)
             case Acquire(lock, deadline):
                 return _acquire(lock, deadline)
+            case Work(function):
+                return function()
 
     def _call(self, operation: Operation, verb: Callable[P, Flow[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(self._engine.call(operation, verb, *args, **kwargs))

@@ -6,6 +6,7 @@
     ├── ConfigurationError
     │   ├── ProviderNotFoundError
     │   └── ProviderLoadError
+    ├── ContractViolationError          a plug-in broke a rule of the seam (provider, operation, rule)
     ├── UnsupportedOperationError
     ├── UnsupportedOptionError
     ├── InvalidArgumentError            (also ValueError)
@@ -82,6 +83,23 @@ class ProviderNotFoundError(ConfigurationError):
 
 class ProviderLoadError(ConfigurationError):
     """A provider is installed but cannot be used; the cause says why."""
+
+
+class ContractViolationError(MigrateError):
+    """A plug-in broke a rule of the seam: a fault in its code, for its author.
+
+    Attributes:
+        provider: name of the provider.
+        operation: what it was to do; ``None`` outside of an operation, as in a login.
+        rule: the rule, and how it was broken; the cause has more, where there is one.
+    """
+
+    def __init__(self, provider: str, operation: Operation | None, rule: str) -> None:
+        self.provider = provider
+        self.operation = operation
+        self.rule = rule
+        where = f"{provider} {operation.value}" if operation else provider
+        super().__init__(f"the plug-in {where} breaks a rule of the seam: {rule}")
 
 
 class UnsupportedOperationError(MigrateError):

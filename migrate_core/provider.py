@@ -35,6 +35,7 @@ from migrate_core.models import Check, Pairing, PairingSpec, ReadOnlyDict, Sourc
 from migrate_core.operations import Capability, Operation, Support
 
 __all__ = [
+    "CONTRACT",
     "BaseProvider",
     "Capability",
     "CredentialsRenewed",
@@ -55,6 +56,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+CONTRACT = 2
+"""The newest contract of this seam; plug-ins written for this or an older one are driven.
+
+1: the seam as it began. 2: `BaseProvider.load_credentials`.
+"""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_ID = 1024
@@ -431,7 +438,9 @@ class BaseProvider(abc.ABC):
 
     Attributes:
         name: name of the provider, in snake_case; its entry point has the same.
-        contract: version of this seam that the plug-in was written for.
+        contract: the contract of this seam that the plug-in needs: the lowest that has all it uses. Within a major
+            release the seam only grows, by things that have a default, and each growth has a number (`CONTRACT`); so an
+            old plug-in is driven by every later release, and one that needs a newer seam is refused when it is loaded.
         settings_type: its settings.
         capabilities: what it says of each operation; one that is missing is NOT_IMPLEMENTED.
         settings: the settings of this connection.
@@ -485,6 +494,17 @@ class BaseProvider(abc.ABC):
     def can_renew(self) -> bool:
         """Tell whether `refresh_credentials` can help: not with a given token or a signing key."""
         return False
+
+    def load_credentials(self) -> None:  # noqa: B027  # most have nothing to load
+        """Get credentials where only code that blocks can: from files, a process, the vendor's own library.
+
+        Not a flow, and the only method that may do I/O on a connection. The engine calls it before
+        `refresh_credentials`, once for all callers that wait; under asyncio in a worker thread. A plug-in that needs
+        it says ``contract = 2``.
+
+        Raises:
+            ConfigurationError: there are none.
+        """
 
     def refresh_credentials(self) -> Flow[None]:
         """Log in and remember the login; the engine runs it once for all callers that wait for it."""

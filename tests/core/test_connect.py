@@ -76,8 +76,16 @@ SILENT = """
             "RuntimeError: half installed | RuntimeError('half installed')",
         ),
         ("broken = plug_in:Missing", "Provider = 1", "AttributeError"),
-        ("broken = plug_in:Provider", "Provider = dict", "'broken' is no subclass of BaseProvider"),
-        ("broken = plug_in:provider", "def provider(settings): ...", "'broken' is no subclass of BaseProvider"),
+        (
+            "broken = plug_in:Provider",
+            "Provider = dict",
+            "'broken' breaks a rule of the seam: it is no subclass of BaseProvider",
+        ),
+        (
+            "broken = plug_in:provider",
+            "def provider(settings): ...",
+            "'broken' breaks a rule of the seam: it is no subclass of BaseProvider",
+        ),
         (
             "broken = plug_in:Provider",
             """
@@ -85,7 +93,7 @@ SILENT = """
             class Provider(BaseProvider):
                 name, contract, capabilities = "broken", 99, {}
             """,
-            "contract 99, this is contract 1",
+            "it was written for contract 99 of the seam, and this release of migrate-core knows contracts 1 to 2",
         ),
         ("broken = plug_in:Provider", HELPLESS, "endpoints"),
         ("broken = plug_in:Provider", SILENT, "capabilities"),

@@ -36,6 +36,7 @@ def an(cls: type[errors.MigrateError]) -> errors.MigrateError:
     arguments: dict[type, tuple[object, ...]] = {
         errors.ProviderNotFoundError: ("x", ["a", "b"]),
         errors.UnsupportedOperationError: ("p", Operation.UNLOCK_TARGET, "why", ["q"]),
+        errors.ContractViolationError: ("p", Operation.GET_TASK, "why"),
         errors.UnsupportedOptionError: ("p", Operation.REGISTER_SOURCE, "force", ["a"]),
         errors.InvalidDocumentError: ([errors.Fault("a.b", "is missing", waivable=True)],),
     }

@@ -24,7 +24,8 @@ PROVIDERS = {path.name: path for path in (ROOT / "providers").iterdir() if path.
 ROOMS = {
     *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
     *("profiles", "secrets", "shapes"),
-    *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "testing", "cli"),
+    *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract"),
+    *("testing", "cli"),
 }
 
 
