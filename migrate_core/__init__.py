@@ -3,133 +3,26 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
-from migrate_core._connect import connect, connect_async
-from migrate_core._registry import provider_class
-from migrate_core.aio import AsyncClient
-from migrate_core.client import Client
-from migrate_core.errors import (
-    ApiError,
-    AuthenticationError,
-    ConfigurationError,
-    ConflictError,
-    ContractViolationError,
-    DeadlineExceededError,
-    Fault,
-    IncompleteDocumentWarning,
-    InvalidArgumentError,
-    InvalidDocumentError,
-    InvalidRequestError,
-    MalformedResponseError,
-    MigrateError,
-    NotFoundError,
-    OperationNotOfferedError,
-    OutcomeUnknownError,
-    PeerAuthenticationRequiredError,
-    PermissionDeniedError,
-    ProviderLoadError,
-    ProviderNotFoundError,
-    QuotaExceededError,
-    RateLimitedError,
-    RequestNotSentError,
-    ResponseLostError,
-    ServerError,
-    TaskCancelledError,
-    TaskError,
-    TaskFailedError,
-    TaskNeedsInputError,
-    TaskTimeoutError,
-    TransportError,
-    UnsupportedOperationError,
-    UnsupportedOptionError,
-)
-from migrate_core.models import (
-    Check,
-    CheckResult,
-    Disk,
-    Firmware,
-    Nic,
-    OsFamily,
-    Pairing,
-    PairingSpec,
-    PairingState,
-    Replication,
-    ReplicationState,
-    Site,
-    SourceFacts,
-    SourceServer,
-    SourceSpec,
-    Stage,
-    Target,
-)
-from migrate_core.operations import Capability, Operation, Support
-from migrate_core.provider import TaskFailure, TaskInfo, TaskStatus
-from migrate_core.tasks import AsyncTask, Task
-
-__all__ = [
-    "ApiError",
-    "AsyncClient",
-    "AsyncTask",
-    "AuthenticationError",
-    "Capability",
-    "Check",
-    "CheckResult",
-    "Client",
-    "ConfigurationError",
-    "ConflictError",
-    "ContractViolationError",
-    "DeadlineExceededError",
-    "Disk",
-    "Fault",
-    "Firmware",
-    "IncompleteDocumentWarning",
-    "InvalidArgumentError",
-    "InvalidDocumentError",
-    "InvalidRequestError",
-    "MalformedResponseError",
-    "MigrateError",
-    "Nic",
-    "NotFoundError",
-    "Operation",
-    "OperationNotOfferedError",
-    "OsFamily",
-    "OutcomeUnknownError",
-    "Pairing",
-    "PairingSpec",
-    "PairingState",
-    "PeerAuthenticationRequiredError",
-    "PermissionDeniedError",
-    "ProviderLoadError",
-    "ProviderNotFoundError",
-    "QuotaExceededError",
-    "RateLimitedError",
-    "Replication",
-    "ReplicationState",
-    "RequestNotSentError",
-    "ResponseLostError",
-    "ServerError",
-    "Site",
-    "SourceFacts",
-    "SourceServer",
-    "SourceSpec",
-    "Stage",
-    "Support",
-    "Target",
-    "Task",
-    "TaskCancelledError",
-    "TaskError",
-    "TaskFailedError",
-    "TaskFailure",
-    "TaskInfo",
-    "TaskNeedsInputError",
-    "TaskStatus",
-    "TaskTimeoutError",
-    "TransportError",
-    "UnsupportedOperationError",
-    "UnsupportedOptionError",
-    "connect",
-    "connect_async",
-    "provider_class",
-]
+if TYPE_CHECKING:
+    from migrate_core._public import *  # noqa: F403  # its __all__ is ours
+    from migrate_core._public import __all__ as __all__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is public when the first of it is used: some who import this package use a small part of it."""
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from migrate_core import _public
+
+    if name not in ("__all__", *_public.__all__):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals().update({public: getattr(_public, public) for public in ("__all__", *_public.__all__)})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]

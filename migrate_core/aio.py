@@ -10,7 +10,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any, ParamSpec, Self, TypeVar
 
-from migrate_core import client as sync
+import migrate_core.client as sync
 from migrate_core._check import checks
 from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Work
 from migrate_core._paging import Listed, Pages

@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 import migrate_core
+from migrate_core import _public
 from migrate_core._registry import provider_class
 from migrate_core.provider import BaseProvider, Operation, Support
 from support import ROOT
@@ -24,7 +25,8 @@ PROVIDERS = {path.name: path for path in (ROOT / "providers").iterdir() if path.
 ROOMS = {
     *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
     *("profiles", "secrets", "shapes"),
-    *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract"),
+    *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract", "_public"),
+    "_pytest",
     *("testing", "cli"),
 }
 
@@ -49,17 +51,42 @@ def imports(path: Path) -> set[str]:
 
 
 def test_all_is_sorted_and_equals_what_is_there() -> None:
-    there = {
-        name
-        for name, value in vars(migrate_core).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
-    }
+    there = {name for name in vars(_public) if not name.startswith(("_", "@")) and name != "annotations"}  # @: pytest's
     assert migrate_core.__all__ == sorted(migrate_core.__all__)
     assert set(migrate_core.__all__) == there
+    assert there <= set(dir(migrate_core))
+    assert all(getattr(migrate_core, name) is getattr(_public, name) for name in there)
+    with pytest.raises(AttributeError, match="'migrate_core' has no attribute 'Kitchen'"):
+        migrate_core.Kitchen  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "code", ["import migrate_core", "import migrate_core._pytest"], ids=["the package", "the plug-in of pytest"]
+)
+def test_importing_the_package_alone_loads_nothing_of_it(code: str) -> None:
+    listing = "print(*[name for name in sys.modules if name.startswith(('migrate_', 'attr', 'httpx', 'stevedore'))])"
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}; {listing}"], capture_output=True, text=True)
+    assert set(done.stdout.split()) <= {"migrate_core", "migrate_core._pytest"}
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from migrate_core import *; connect",
+        "from migrate_core import models; models.Stage",
+        "from migrate_core import client, aio; client.Client",
+        "import migrate_core.tasks; migrate_core.tasks.Task",
+        "from migrate_core import connect_async",
+        "import migrate_core.provider, migrate_core; migrate_core.Client",
+    ],
+)
+def test_every_way_to_import_works_first(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_importing_the_library_loads_neither_the_http_library_nor_a_plug_in() -> None:
-    code = "import sys, migrate_core; print(*sys.modules)"
+    code = "import sys, migrate_core; migrate_core.connect; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "migrate_core" in loaded
@@ -72,6 +99,7 @@ import sys
 opened = []
 sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
 import migrate_core
+migrate_core.connect
 print(*[name for name in opened if name.endswith((".txt", "METADATA", "RECORD"))])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
