@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -15,6 +18,8 @@ from migrate_core.testing.simulator import Simulator
 __all__ = ["serve", "serve_here"]
 
 HOST = "127.0.0.1"
+
+_TICK, _MOMENT = 1.0, 0.001
 
 
 def _bind(port: int) -> socket.socket:
@@ -71,7 +76,7 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[str]:
         yield simulator.endpoint
     finally:
         simulator.endpoint = before
-        server.should_exit = True
+        server.stop()
         thread.join()
         listener.close()
 
@@ -97,12 +102,13 @@ def _origin(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that says when it listens, and stops when it is told to: uvicorn looks, and waits, a tenth of a second."""
 
     def __init__(self, simulator: Simulator, announce: Callable[[], None] = lambda: None) -> None:
         super().__init__(_configured(simulator))
         self.ready = threading.Event()
         self._announce = announce
+        self._wake: Callable[[], object] = lambda: None
 
     async def startup(self, *args: Any, **kwargs: Any) -> None:
         try:
@@ -110,3 +116,29 @@ class _Server(uvicorn.Server):
             self._announce()
         finally:
             self.ready.set()
+
+    async def main_loop(self) -> None:
+        woken = asyncio.Event()
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, woken.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _TICK)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while self.server_state.connections:
+                    await asyncio.sleep(_MOMENT)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._wake()
+
+    def stop(self) -> None:
+        """End the server, from any thread."""
+        self.should_exit = True
+        self._wake()
