@@ -10,13 +10,24 @@ if not (find_spec("starlette") and find_spec("uvicorn")):
     raise ImportError("migrate_core.testing needs an extra: pip install 'migrate-core[simulators]'")
 
 from migrate_core._registry import SIMULATORS, load
+from migrate_core.testing.caller import Caller
 from migrate_core.testing.clock import VirtualClock
 from migrate_core.testing.faults import FaultPlan
 from migrate_core.testing.inprocess import InProcess
 from migrate_core.testing.server import serve
 from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
 
-__all__ = ["FaultPlan", "InProcess", "JournalEntry", "Refusal", "Simulator", "VirtualClock", "new_simulator", "serve"]
+__all__ = [
+    "Caller",
+    "FaultPlan",
+    "InProcess",
+    "JournalEntry",
+    "Refusal",
+    "Simulator",
+    "VirtualClock",
+    "new_simulator",
+    "serve",
+]
 
 
 def new_simulator(name: str, **options: Any) -> Simulator:

@@ -102,7 +102,7 @@ def _origin(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens, and stops when it is told to: uvicorn looks, and waits, a tenth of a second."""
+    """A server that says when it listens and stops when it is told; uvicorn looks ten times a second, and waits."""
 
     def __init__(self, simulator: Simulator, announce: Callable[[], None] = lambda: None) -> None:
         super().__init__(_configured(simulator))
@@ -131,7 +131,7 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                while self.server_state.connections:
+                while self.server_state.connections:  # noqa: ASYNC110  # uvicorn tells nobody when the last is gone
                     await asyncio.sleep(_MOMENT)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

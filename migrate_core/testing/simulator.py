@@ -18,7 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from migrate_core.clock import Clock, SystemClock
-from migrate_core.errors import ConfigurationError
+from migrate_core.errors import ApiError, ConfigurationError
+from migrate_core.models import PairingSpec, SourceSpec
+from migrate_core.provider import TaskStatus
 from migrate_core.testing.faults import FaultPlan
 from migrate_core.testing.inprocess import ASGIApp, InProcess
 
@@ -80,10 +82,14 @@ class Simulator(abc.ABC):
         faults: answers to give in place of its own.
         journal: the requests so far.
         controls: how it behaves; each can be changed at any time.
+        kinds: the kinds of credentials that `settings` knows.
+        task_ends: how the vendor's tasks can end.
     """
 
     name: ClassVar[str]
     controls_type: ClassVar[type]
+    kinds: ClassVar[tuple[str, ...]] = ("",)
+    task_ends: ClassVar[tuple[TaskStatus, ...]] = (TaskStatus.SUCCESS, TaskStatus.ERROR)
 
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()
@@ -148,6 +154,52 @@ class Simulator(abc.ABC):
     def now_ms(self) -> int:
         """Tell the time in epoch milliseconds."""
         return int(self.clock.now().timestamp() * 1000)
+
+    # What the conformance suite asks for: each where the provider offers the operations that need it.
+
+    def source_spec(self) -> SourceSpec:
+        """Describe a machine that can be registered; another one each time."""
+        raise self._lacks("source_spec()")
+
+    def add_sources(self, count: int) -> Sequence[str]:
+        """Make `count` sources that can be described and deleted; gives their ids."""
+        raise self._lacks("add_sources()")
+
+    def add_replication(self) -> str:
+        """Make a replication whose target is locked; gives its id."""
+        raise self._lacks("add_replication()")
+
+    def pairing_spec(self) -> PairingSpec:
+        """Describe a pairing that can be made; with another site each time."""
+        raise self._lacks("pairing_spec()")
+
+    def add_pairings(self, count: int) -> Sequence[str]:
+        """Make `count` pairings that can be described and deleted; gives their ids."""
+        raise self._lacks("add_pairings()")
+
+    def add_task(self, end: TaskStatus = TaskStatus.SUCCESS, seconds: float = 60.0) -> str:
+        """Begin a task, as if somebody else had asked for it; gives its id.
+
+        Args:
+            end: how it ends, one of `task_ends`.
+            seconds: how long it takes.
+        """
+        raise self._lacks("add_task()")
+
+    def forget_tasks(self) -> None:
+        """Forget all tasks, as a vendor does that restarted, or after a while."""
+        raise self._lacks("forget_tasks()")
+
+    def expire_logins(self) -> None:
+        """End all sessions and tokens that were handed out; nothing where there are none."""
+        return
+
+    def refusals(self) -> Mapping[type[ApiError], Response]:
+        """Give the vendor's own refusals, by the error that each must become."""
+        return {}
+
+    def _lacks(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"the simulator of {self.name} lacks {what}")
 
     @property
     def transport(self) -> InProcess:

@@ -172,21 +172,24 @@ def _facts(document: DescribedSource) -> SourceFacts:
 
 
 def _os_family(os_type: str | None) -> OsFamily:
-    if not os_type:
-        return OsFamily.UNKNOWN
-    return {"LINUX": OsFamily.LINUX, "WINDOWS": OsFamily.WINDOWS}.get(os_type.upper(), OsFamily.OTHER)
+    return {"LINUX": OsFamily.LINUX, "WINDOWS": OsFamily.WINDOWS}.get((os_type or "").upper(), OsFamily.UNKNOWN)
 
 
 def _disk(disk: ServerDisk) -> Disk:
     volumes = disk.physical_volumes or ()
     uses = {disk.device_use, *(volume.device_use for volume in volumes)}
-    used = [volume.used_size for volume in volumes if volume.used_size is not None]
+    used = [size for volume in volumes if (size := _size(volume.used_size)) is not None]
     return Disk(
         name=disk.name or "",
-        size_bytes=disk.size,
-        used_bytes=sum(used) if used else disk.used_size,
+        size_bytes=_size(disk.size),
+        used_bytes=sum(used) if used else _size(disk.used_size),
         is_boot=bool(disk.os_disk) or not uses.isdisjoint(_BOOT_USES),
     )
+
+
+def _size(size: int | None) -> int | None:
+    """Take a size for what it is worth: there is none below nothing."""
+    return size if size is not None and size >= 0 else None
 
 
 def _nic(nic: NetWork) -> Nic:

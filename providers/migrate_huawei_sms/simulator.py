@@ -22,7 +22,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from migrate_core.documents import decode, encode
-from migrate_core.errors import Fault
+from migrate_core.errors import (
+    ApiError,
+    AuthenticationError,
+    Fault,
+    InvalidRequestError,
+    NotFoundError,
+    OperationNotOfferedError,
+    PermissionDeniedError,
+)
+from migrate_core.models import OsFamily, SourceFacts, SourceSpec
 from migrate_core.testing.simulator import Refusal, Simulator, control, segment
 from migrate_huawei_sms.auth import ALGORITHM, DATE_FORMAT, canonical_request, signature_of
 from migrate_huawei_sms.models import (
@@ -30,6 +39,7 @@ from migrate_huawei_sms.models import (
     DiskIntargetServer,
     EnvironmentCheck,
     InitTargetServer,
+    NetWork,
     PhysicalVolumes,
     ServerDisk,
     SourceDocument,
@@ -118,6 +128,7 @@ class HuaweiSmsSimulator(Simulator):
     name = "huawei_sms"
     controls_type = HuaweiSmsControls
     controls: HuaweiSmsControls
+    kinds = ("token", "login", "key")
 
     _TOKEN = "simulated-iam-token"  # noqa: S105  # invented, accepted by this simulator only
     _ACCESS_KEY, _SECRET_KEY = "SIMULATEDACCESSKEY00", "simulated-secret-key-000000000000000000"
@@ -223,6 +234,35 @@ class HuaweiSmsSimulator(Simulator):
         """Tell whether the target server of a replication is locked."""
         return self._migrations[replication_id].locked
 
+    def source_spec(self) -> SourceSpec:
+        name = f"web-{self.new_id()[:8]}"
+        facts = SourceFacts(hostname=name, os_family=OsFamily.LINUX, cpu_count=4, memory_bytes=8 * 2**30)
+        network = NetWork(
+            name="eth0", ip="192.168.136.10", netmask="255.255.255.0", gateway="192.168.136.1", mtu=1500, mac="0" * 64
+        )
+        details = attrs.evolve(
+            example_document(),
+            **dict.fromkeys(("name", "hostname", "os_type", "cpu_quantity", "memory")),
+            ip="192.168.136.10",
+            paravirtualization=False,
+            raw_devices="",
+            has_tc=True,
+            networks=(network,),
+        )
+        return SourceSpec(name=name, facts=facts, details=details)
+
+    def add_replication(self) -> str:
+        return self.start_migration(self.add_sources(1)[0])
+
+    def refusals(self) -> Mapping[type[ApiError], Response]:
+        return {
+            AuthenticationError: self._gateway_error(401, "APIGW.0301", "Incorrect IAM authentication information."),
+            PermissionDeniedError: self._denied("sms:server:list"),
+            NotFoundError: self._service_error(400, "SMS.2216", "The source server does not exist."),
+            InvalidRequestError: self._service_error(400, "SMS.6201", "The request is invalid."),
+            OperationNotOfferedError: self.unknown_route(),
+        }
+
     def add_sources(self, count: int) -> list[str]:
         """Register `count` small machines; gives their ids."""
         return [
@@ -234,7 +274,7 @@ class HuaweiSmsSimulator(Simulator):
         """Give what was registered, write-only fields included."""
         return self._registered[source_id]
 
-    def expire_tokens(self) -> None:
+    def expire_logins(self) -> None:
         """Make every token that was handed out invalid."""
         self._tokens.clear()
 

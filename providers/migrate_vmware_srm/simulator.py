@@ -19,7 +19,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from migrate_core.documents import decode, encode, faults_of
-from migrate_core.errors import Fault
+from migrate_core.errors import (
+    ApiError,
+    AuthenticationError,
+    Fault,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from migrate_core.models import PairingSpec
+from migrate_core.provider import TaskStatus
 from migrate_core.testing.simulator import Refusal, Simulator, control, segment
 from migrate_vmware_srm.auth import SESSION_HEADER
 from migrate_vmware_srm.models import ServerInfo, SrmPairing, SrmPairingSpec, SrmTask, SrmTaskError
@@ -73,6 +82,7 @@ class VmwareSrmSimulator(Simulator):
     name = "vmware_srm"
     controls_type = VmwareSrmControls
     controls: VmwareSrmControls
+    task_ends = (TaskStatus.SUCCESS, TaskStatus.ERROR, TaskStatus.CANCELLED)
 
     _USER, _PASSWORD = "administrator@vsphere.local", "simulated-password"  # invented
     _PEER_USER, _PEER_PASSWORD = "administrator@peer.local", "simulated-peer-password"  # invented
@@ -113,6 +123,33 @@ class VmwareSrmSimulator(Simulator):
     def expire_sessions(self) -> None:
         """End all sessions, and with them the logins at the other site."""
         self._sessions.clear()
+
+    expire_logins = expire_sessions
+
+    def pairing_spec(self) -> PairingSpec:
+        return PairingSpec(
+            remote_url=f"vc-{self.new_id()[:8]}.example",
+            remote_username=self._PEER_USER,
+            remote_password=self._PEER_PASSWORD,
+            details=SrmPairingSpec(pair_vc_guid=self.new_id()),
+        )
+
+    def add_pairings(self, count: int) -> Sequence[str]:
+        return [self.pair(f"vc-{number}.example") for number in range(count)]
+
+    def add_task(self, end: TaskStatus = TaskStatus.SUCCESS, seconds: float = 60.0) -> str:
+        failure = "The simulated task fails." if end is TaskStatus.ERROR else ""
+        task = self._start("delete", self._pairings[self.pair()], failure=failure)
+        task.seconds, task.cancelled = seconds, end is TaskStatus.CANCELLED
+        return task.id
+
+    def refusals(self) -> Mapping[type[ApiError], Response]:
+        return {
+            AuthenticationError: Response(status_code=401),
+            PermissionDeniedError: self._error(403, f"Permission to perform this operation was denied: {_EDIT}"),
+            NotFoundError: Response(status_code=404),
+            InvalidRequestError: self._error(400, "The request is invalid: pair_psc_info is missing"),
+        }
 
     def forget_tasks(self) -> None:
         """Finish all tasks that are due, and forget every one, as a restarted server does."""

@@ -74,7 +74,7 @@ def test_a_token_that_is_refused_is_renewed_once_and_the_request_repeated(
 ) -> None:
     client = connected(caller, simulator, "login")
     caller.list(client.sources.list())
-    simulator.expire_tokens()
+    simulator.expire_logins()
     caller.list(client.sources.list())
     assert [sent.status for sent in simulator.journal] == [201, 200, 401, 201, 200]
 
@@ -83,7 +83,7 @@ def test_a_change_that_was_refused_for_its_token_is_sent_again(caller: Caller, s
     client = connected(caller, simulator, "login")
     (source_id,) = simulator.add_sources(1)
     caller(client.sources.describe(source_id))
-    simulator.expire_tokens()
+    simulator.expire_logins()
     assert caller(client.sources.delete(source_id)).done
     assert [sent.method for sent in simulator.journal] == ["POST", "GET", "DELETE", "POST", "DELETE"]
 

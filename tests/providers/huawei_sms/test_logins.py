@@ -199,7 +199,7 @@ def test_a_registration_whose_token_was_refused_is_sent_again_and_done_once(
 ) -> None:
     client = connect(caller, simulator)
     caller.list(client.sources.list())
-    simulator.expire_tokens()
+    simulator.expire_logins()
     source_id = caller(caller(client.sources.register(mc.SourceSpec(name="x", details=linux()))).wait())
     assert steps(simulator)[2:] == ["POST sources 401", "POST tokens 201", "POST sources 200"]
     refused, sent = simulator.journal[2], simulator.journal[4]

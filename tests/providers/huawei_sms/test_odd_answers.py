@@ -161,7 +161,7 @@ def test_the_target_is_what_is_known_of_it(task: Any, target: mc.Target | None) 
     [
         ({"os_type": "Linux"}, {"os_family": mc.OsFamily.LINUX}),
         ({"os_type": "windows"}, {"os_family": mc.OsFamily.WINDOWS}),
-        ({"os_type": "FREEBSD"}, {"os_family": mc.OsFamily.OTHER}),
+        ({"os_type": "FREEBSD"}, {"os_family": mc.OsFamily.UNKNOWN}),
         ({"os_type": ""}, {}),
         ({"firmware": "uefi"}, {"firmware": mc.Firmware.UEFI}),
         ({"firmware": "OTHER"}, {}),

@@ -1,0 +1,65 @@
+"""Answers that are lost: reads are sent again, changes are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import migrate_core as mc
+from migrate_core.provider import Response
+from migrate_core.testing._conformance.bench import CHANGES, READS, Bench
+from migrate_core.testing._conformance.wire import lost, nth
+
+
+class Changes:
+    """What happens when nobody knows what happened."""
+
+    def test_a_read_whose_answer_is_lost_is_sent_again(self, bench: Bench) -> None:
+        """Lose the answer of each request of a read in turn: the caller notices nothing."""
+        bench.warm()
+        for operation in bench.among(READS):
+            call = bench.call(operation)
+            steps = len(bench.requests(call))
+            assert steps, f"{operation.value} asks nobody"
+            for number in range(steps):
+                with bench.wire.planned(nth(number, lost)) as sent:
+                    error = bench.refusal(call)
+                assert error is None, f"{operation.value}: its request is not marked as repeatable ({error})"
+                assert len(sent) == steps + 1
+
+    def test_a_change_whose_answer_is_lost_is_sent_once(self, bench: Bench) -> None:
+        """Lose the answer of each request of a change in turn: it happened once, or the caller is told to look."""
+        bench.warm()
+        for operation in bench.among(CHANGES):
+            steps = len(bench.requests(bench.call(operation)))
+            for number in range(steps):
+                before = _count(bench, operation)
+                call = bench.call(operation)
+                with bench.wire.planned(nth(number, lost)) as sent:
+                    error = bench.refusal(call)
+                assert error is None or isinstance(error, mc.OutcomeUnknownError), (
+                    f"{operation.value}: the answer of request {number + 1} is lost, and the caller hears {error!r}"
+                )
+                unique = Counter(
+                    (request.method, request.target, request.body) for request in sent if not request.repeatable
+                )
+                assert max(unique.values(), default=0) <= 1, f"{operation.value}: a change is sent twice"
+                assert _count(bench, operation) <= before + 1, f"{operation.value}: the change happens twice"
+
+    def test_a_change_that_was_turned_away_is_sent_again(self, bench: Bench) -> None:
+        """Answer 429 once: nothing was done, so the change is sent again, and happens once."""
+        bench.warm()
+        for operation in bench.among(CHANGES):
+            before, call = _count(bench, operation), bench.call(operation)
+            with bench.wire.planned(nth(0, Response(status=429, headers={"retry-after": "1"}))):
+                error = bench.refusal(call)
+            assert error is None, f"{operation.value} raises {error!r}"
+            assert _count(bench, operation) <= before + 1
+
+
+def _count(bench: Bench, operation: mc.Operation) -> int:
+    """Count what an operation would add to."""
+    if operation is mc.Operation.REGISTER_SOURCE and bench.offers(mc.Operation.LIST_SOURCES):
+        return len(bench.caller.list(bench.client.sources.list()))
+    if operation is mc.Operation.CREATE_PAIRING and bench.offers(mc.Operation.LIST_TASKS):
+        return len(bench.caller.list(bench.client.tasks.list()))
+    return 0

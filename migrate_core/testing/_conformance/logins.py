@@ -1,0 +1,96 @@
+"""Credentials: fetched once, renewed when they end, and never tried again when they are refused."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+
+import migrate_core as mc
+from migrate_core.provider import BaseProvider, Flow
+from migrate_core.testing._conformance.bench import READS, Bench
+
+_CALLERS = 8
+
+
+class Logins:
+    """One login for all."""
+
+    def test_every_kind_of_credentials_lets_in(self, bench: Bench) -> None:
+        """Connect with each kind that the simulator knows."""
+        operation = bench.among(READS)[0]
+        for kind in bench.simulator.kinds:
+            bench.do(operation, bench.connect(kind))
+
+    def test_a_login_serves_the_calls_that_follow(self, bench: Bench) -> None:
+        """Log in for the first call, if at all, and not for those that follow."""
+        for kind in bench.simulator.kinds:
+            logins: list[str] = []
+            client = bench.connect(kind, provider=_counting(bench.provider, logins))
+            for _ in range(3):
+                bench.caller(_first_read(bench, client))
+            assert len(logins) <= 1, f"{len(logins)} logins for three calls"
+
+    def test_many_callers_log_in_once(self, bench: Bench) -> None:
+        """Let many callers come at once, to a new client and to one whose login has ended."""
+        for kind in bench.simulator.kinds:
+            logins: list[str] = []
+            client = bench.connect(kind, provider=_counting(bench.provider, logins))
+            for begun in range(1, 3):
+                bench.caller.together([partial(_first_read, bench, client)] * _CALLERS)
+                assert len(logins) <= begun, f"{_CALLERS} callers log in {len(logins) - begun + 1} times"
+                bench.simulator.expire_logins()
+
+    def test_a_login_that_ended_is_renewed(self, bench: Bench) -> None:
+        """End the login between two calls: the second works."""
+        for kind in bench.simulator.kinds:
+            client = bench.connect(kind)
+            for _ in range(3):
+                bench.caller(_first_read(bench, client))
+                bench.simulator.expire_logins()
+
+    def test_wrong_credentials_are_refused_and_not_tried_again(self, bench: Bench) -> None:
+        """Replace each secret by another one: AuthenticationError, and no second attempt that could lock an account."""
+        secrets = {field.name for field in attrs.fields(bench.provider.settings_type) if field.metadata.get("secret")}
+        for kind in bench.simulator.kinds:
+            most = len(bench.requests(partial(_first_read, bench, bench.connect(kind))))
+            given = bench.simulator.settings(kind) if kind else bench.simulator.settings()
+            refused = 0
+            for name in secrets & set(given):
+                wrong: Any = {name: f"{given[name][::-1]}-wrong"}
+                client = bench.connect(kind, **wrong)
+                with bench.wire.planned() as sent:
+                    error = bench.refusal(partial(_first_read, bench, client))
+                assert error is None or type(error) is mc.AuthenticationError, f"a wrong {name} raises {error!r}"
+                assert len(sent) <= most, f"a wrong {name} is tried again"
+                assert given[name] not in f"{error} {error!r}"
+                refused += error is not None
+            assert refused or not secrets & set(given), "whatever the secret is, the simulator lets in"
+
+    def test_closing_twice_is_fine_and_a_closed_client_says_so(self, bench: Bench) -> None:
+        """Log out, without a complaint."""
+        client = bench.connect()
+        bench.caller(_first_read(bench, client))
+        for _ in range(2):
+            bench.caller(client.close())
+        with pytest.raises(mc.ConfigurationError, match="closed"):
+            bench.caller(_first_read(bench, client))
+
+
+def _first_read(bench: Bench, client: Any) -> Any:
+    """Begin to read something that needs nothing to be there."""
+    lists = [one for one in bench.among(READS) if one.value.startswith("list_")]
+    return bench.call((lists or bench.among(READS))[0], client)()
+
+
+def _counting(provider: type[BaseProvider], logins: list[str]) -> type[BaseProvider]:
+    """Give a class that notes each of its logins."""
+
+    class Counting(provider):  # type: ignore[valid-type, misc]  # a class that is a value
+        def refresh_credentials(self) -> Flow[None]:
+            logins.append("login")
+            yield from super().refresh_credentials()
+
+    return Counting
