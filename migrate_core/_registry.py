@@ -7,6 +7,8 @@ not there.
 from __future__ import annotations
 
 import functools
+import re
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import Any
 
 from migrate_core._contract import broken_rules
@@ -27,12 +29,43 @@ def names(group: str) -> list[str]:
     return sorted(set(NamedExtensionManager(group, names=[]).entry_points_names()))
 
 
+def lacking(found: EntryPoint) -> str | None:
+    """Give the command that installs what a plug-in lacks: the packages of the extra that its entry point names.
+
+    Args:
+        found: an entry point, such as ``acme = "acme:Acme [cloud]"``.
+
+    Returns:
+        The command, ``None`` where nothing is lacking. Nothing is imported to find out.
+    """
+    if not found.extras or not found.dist:
+        return None
+    wanted = [line.partition(";") for line in found.dist.requires or ()]
+    packages = [
+        re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
+        for requirement, _, marker in wanted
+        if (extra := re.search(r"""extra\s*==\s*['"]([^'"]+)""", marker)) and extra[1] in found.extras
+    ]
+    if all(_is_there(package) for package in packages):
+        return None
+    return f"pip install '{found.dist.name}[{','.join(found.extras)}]'"
+
+
+def _is_there(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def load(group: str, name: str) -> Any:
     """Load one entry point.
 
     Raises:
         ProviderNotFoundError: there is none of that name.
-        ProviderLoadError: it is there, but its import fails; the cause is the plug-in's own error.
+        ProviderLoadError: it is there, but its import fails, and the cause is the plug-in's own error; or it lacks
+            the packages of its extra.
     """
     from stevedore import DriverManager
     from stevedore.exception import MultipleMatches, NoMatches
@@ -40,6 +73,8 @@ def load(group: str, name: str) -> Any:
     name = name.replace("-", "_")
     if name not in names(group):
         raise ProviderNotFoundError(name, names(group))
+    if command := next(filter(None, map(lacking, entry_points(group=group, name=name))), None):
+        raise ProviderLoadError(f"{group} {name!r} is not installed with all that it needs: {command}")
     try:
         return DriverManager(group, name, on_missing_entrypoints_callback=None).driver
     except (NoMatches, MultipleMatches) as error:

@@ -39,7 +39,7 @@ _GROUPS = {
     "pairing": ("Pairings: the trust between two sites.", ("create", "list", "describe", "delete")),
     "task": ("Tasks: asynchronous operations at the vendor.", ("show", "wait", "list", "cancel")),
     "profile": ("Profiles: named connections.", ("add", "list", "show", "check", "remove")),
-    "provider": ("Providers: the plug-ins, one for each vendor.", ("list", "show")),
+    "provider": ("Providers: the plug-ins, one for each vendor.", ("list", "show", "new", "check")),
 }
 
 for _noun, (_about, _verbs) in _GROUPS.items():

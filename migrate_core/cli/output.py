@@ -18,10 +18,10 @@ Columns: TypeAlias = Mapping[str, Callable[[Any], Any]]
 """Headings, and what stands under each for an object."""
 
 _COLOURS = {
-    **dict.fromkeys(("ok", "success", "ready", "paired", "full", "replicating"), "green"),
+    **dict.fromkeys(("ok", "success", "ready", "paired", "full", "replicating", "passed"), "green"),
     **dict.fromkeys(("warn", "queued", "running", "pending", "not_ready", "paused", "stalled"), "yellow"),
-    **dict.fromkeys(("error", "cancelled", "disconnected"), "red"),
-    **dict.fromkeys(("unsupported", "not_implemented", "unknown"), "dim"),
+    **dict.fromkeys(("error", "cancelled", "disconnected", "failed"), "red"),
+    **dict.fromkeys(("unsupported", "not_implemented", "unknown", "not applicable"), "dim"),
 }
 _PIPE = 100_000
 """Columns of a line that no terminal breaks."""

@@ -9,6 +9,7 @@ import attrs
 import migrate_core as mc
 
 __all__ = [
+    "CheckedRecord",
     "InstalledProviderRecord",
     "OperationRecord",
     "ProfileRecord",
@@ -16,6 +17,7 @@ __all__ = [
     "ProviderRecord",
     "RequestRecord",
     "SettingRecord",
+    "WrittenProviderRecord",
 ]
 
 
@@ -29,13 +31,25 @@ class RequestRecord:
 
 
 @attrs.frozen(kw_only=True)
+class CheckedRecord:
+    """The conformance suite's verdict on a provider, by one check: passed, failed or not applicable."""
+
+    name: str
+    verdict: str
+    ways: int
+    failed: int
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class InstalledProviderRecord:
-    """A provider that is installed."""
+    """A provider that is installed; ``install`` is the command for what it lacks."""
 
     name: str
     distribution: str
     release: str
     simulator: bool
+    install: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -87,3 +101,13 @@ class ProfileRecord:
     name: str
     provider: str
     settings: tuple[ProfileSettingRecord, ...]
+
+
+@attrs.frozen(kw_only=True)
+class WrittenProviderRecord:
+    """The distribution of a provider that was just written."""
+
+    name: str
+    distribution: str
+    folder: str
+    files: tuple[str, ...]
