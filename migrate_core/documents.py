@@ -7,6 +7,7 @@ A plug-in declares each object of its vendor as a frozen attrs class whose field
         name: str | None = text(required=True)
         size: int | None = integer(maximum=MAX64)
 
+A field is called on the wire as its attribute, unless it has a `name` of its own or its class is `spelled` otherwise.
 Three plain functions then work on every such class. `encode` makes JSON of it, leaving out what is ``None``.
 `faults_of` lists all that is wrong with it. `decode` reads JSON: tolerantly, as an answer must be read, so that one odd
 field never fails the whole; or, given a list for the faults, strictly, as a user's document must be read, so that
@@ -18,7 +19,7 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
@@ -32,6 +33,7 @@ __all__ = [
     "Kind",
     "Wire",
     "anything",
+    "camel_case",
     "decode",
     "encode",
     "faults_of",
@@ -40,6 +42,7 @@ __all__ = [
     "many",
     "number",
     "one",
+    "spelled",
     "text",
     "texts",
     "wire_of",
@@ -51,6 +54,7 @@ MAX32 = 2**31 - 1
 MAX64 = 2**63 - 1
 
 _KEY = "migrate_core.wire"
+_SPELLING = "__wire_spelling__"
 
 
 class Kind(enum.Enum):
@@ -130,29 +134,30 @@ def text(
     return _field(wire, secret=secret)
 
 
-def integer(maximum: int, minimum: int = 0, *, required: bool = False, units: bool = False) -> Any:
+def integer(maximum: int, minimum: int = 0, *, required: bool = False, units: bool = False, name: str = "") -> Any:
     """Declare an integer between `minimum` and `maximum`."""
-    return _field(Wire(kind=Kind.INTEGER, minimum=minimum, maximum=maximum, required=required, units=units))
+    wire = Wire(kind=Kind.INTEGER, minimum=minimum, maximum=maximum, required=required, units=units, name=name)
+    return _field(wire)
 
 
-def number(maximum: float, minimum: float = 0.0) -> Any:
+def number(maximum: float, minimum: float = 0.0, *, name: str = "") -> Any:
     """Declare a number between `minimum` and `maximum`."""
-    return _field(Wire(kind=Kind.NUMBER, minimum=minimum, maximum=maximum))
+    return _field(Wire(kind=Kind.NUMBER, minimum=minimum, maximum=maximum, name=name))
 
 
-def flag(*, required: bool = False, as_text: bool = False) -> Any:
+def flag(*, required: bool = False, as_text: bool = False, name: str = "") -> Any:
     """Declare a Boolean."""
-    return _field(Wire(kind=Kind.FLAG, required=required, as_text=as_text))
+    return _field(Wire(kind=Kind.FLAG, required=required, as_text=as_text, name=name))
 
 
-def texts(maximum: int, item_maximum: int) -> Any:
+def texts(maximum: int, item_maximum: int, *, name: str = "") -> Any:
     """Declare a list of at most `maximum` texts of at most `item_maximum` characters."""
-    return _field(Wire(kind=Kind.TEXTS, maximum=maximum, item_maximum=item_maximum))
+    return _field(Wire(kind=Kind.TEXTS, maximum=maximum, item_maximum=item_maximum, name=name))
 
 
-def one(item: type, *, required: bool = False) -> Any:
+def one(item: type, *, required: bool = False, name: str = "") -> Any:
     """Declare an object of the class `item`."""
-    return _field(Wire(kind=Kind.ONE, item=item, required=required))
+    return _field(Wire(kind=Kind.ONE, item=item, required=required, name=name))
 
 
 def many(item: type, maximum: int = 65535, *, required: bool = False, name: str = "", also: Sequence[str] = ()) -> Any:
@@ -160,9 +165,32 @@ def many(item: type, maximum: int = 65535, *, required: bool = False, name: str 
     return _field(Wire(kind=Kind.MANY, maximum=maximum, item=item, required=required, name=name, also=tuple(also)))
 
 
-def anything() -> Any:
+def anything(*, name: str = "") -> Any:
     """Declare a field that may hold any JSON value."""
-    return _field(Wire(kind=Kind.ANYTHING))
+    return _field(Wire(kind=Kind.ANYTHING, name=name))
+
+
+def spelled(spelling: Callable[[str], str]) -> Callable[[type[T]], type[T]]:
+    """Spell the fields of a document class on the wire as the vendor does, where they have no name of their own.
+
+    Args:
+        spelling: makes the name on the wire of an attribute's name, as `camel_case` does.
+
+    Returns:
+        A decorator for the class, to stand above that of attrs.
+    """
+
+    def decorated(cls: type[T]) -> type[T]:
+        setattr(cls, _SPELLING, staticmethod(spelling))
+        return cls
+
+    return decorated
+
+
+def camel_case(name: str) -> str:
+    """Spell a name in camelCase: ``source_server_id`` is ``sourceServerId``."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def wire_of(cls: type) -> Mapping[str, Wire]:
@@ -178,7 +206,10 @@ _known_rows: dict[type, tuple[_Row, ...]] = {}
 def _rows(cls: type) -> tuple[_Row, ...]:
     """What the loops below need of each field: attribute, names on the wire with ours first, wire form."""
     if cls not in _known_rows:
-        _known_rows[cls] = tuple((name, (wire.name or name, *wire.also), wire) for name, wire in wire_of(cls).items())
+        spelling: Callable[[str], str] = getattr(cls, _SPELLING, str)
+        _known_rows[cls] = tuple(
+            (name, (wire.name or spelling(name), *wire.also), wire) for name, wire in wire_of(cls).items()
+        )
     return _known_rows[cls]
 
 

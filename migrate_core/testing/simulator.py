@@ -84,12 +84,14 @@ class Simulator(abc.ABC):
         controls: how it behaves; each can be changed at any time.
         kinds: the kinds of credentials that `settings` knows.
         task_ends: how the vendor's tasks can end.
+        whole_lists: whether the vendor's lists come whole and bare, without pages.
     """
 
     name: ClassVar[str]
     controls_type: ClassVar[type]
     kinds: ClassVar[tuple[str, ...]] = ("",)
     task_ends: ClassVar[tuple[TaskStatus, ...]] = (TaskStatus.SUCCESS, TaskStatus.ERROR)
+    whole_lists: ClassVar[bool] = False
 
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()

@@ -17,6 +17,7 @@ from migrate_core.documents import (
     MAX64,
     Kind,
     anything,
+    camel_case,
     decode,
     encode,
     faults_of,
@@ -25,6 +26,7 @@ from migrate_core.documents import (
     many,
     number,
     one,
+    spelled,
     text,
     texts,
     wire_of,
@@ -413,3 +415,43 @@ def test_a_fault_never_shows_a_secret() -> None:
 
     (fault,) = faults_of(Login(password="opensesame-7391"))
     assert "opensesame" not in str(fault)
+
+
+@spelled(camel_case)
+@attrs.frozen(kw_only=True)
+class Camel:
+    """An object whose vendor writes its names in another way."""
+
+    source_server_id: str | None = text(required=True)
+    ram_bytes: int | None = integer(100)
+    fqdn: str | None = text(name="FQDN")
+    is_boot: bool | None = flag()
+
+
+def test_a_class_is_spelled_as_its_vendor_does_but_for_names_of_their_own() -> None:
+    payload = {"sourceServerId": "s-1", "ramBytes": 7, "FQDN": "a.example", "isBoot": True}
+    camel = Camel(source_server_id="s-1", ram_bytes=7, fqdn="a.example", is_boot=True)
+    faults: list[Fault] = []
+    assert decode(Camel, payload, faults) == camel
+    assert encode(camel) == payload
+    assert faults == []
+    decode(Camel, {"source_server_id": "s-1", "ramBytes": "many"}, faults)
+    assert [fault.path for fault in faults] == ["ramBytes", "source_server_id"]
+    assert [fault.path for fault in faults_of(Camel(ram_bytes=101))] == ["sourceServerId", "ramBytes"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (integer(9, name="X"), 1),
+        (number(9, name="X"), 1.5),
+        (flag(name="X"), True),
+        (texts(9, 9, name="X"), ("a",)),
+        (one(Camel, name="X"), Camel()),
+        (many(Camel, name="X"), (Camel(),)),
+        (anything(name="X"), 1),
+    ],
+)
+def test_every_kind_of_field_may_have_a_name_of_its_own(field: Any, value: Any) -> None:
+    cls = attrs.make_class("Named", {"field": field}, frozen=True)
+    assert list(encode(cls(value))) == ["X"]

@@ -70,7 +70,8 @@ class Answers:
             for body in _NO_ANSWERS:
                 with bench.wire.planned(always(Response(status=200, body=body))):
                     error = bench.refusal(call)
-                empty = body == b"{}"
+                bare = bench.simulator.whole_lists and operation.value.startswith("list_")
+                empty = body == b"{}" or (body == b"[]" and bare)
                 assert isinstance(error, _READABLE) or empty, f"{operation.value} takes {body[:30]!r} for an answer"
 
     def test_a_change_whose_answer_is_none_says_so(self, bench: Bench) -> None:
@@ -102,7 +103,7 @@ def _garbled(body: bytes, answer: Response) -> Response:
 
 
 def _leaking(answer: Response) -> Response:
-    return as_json(_with_secrets(answer.json()), like=answer) if answer.status < 300 else answer
+    return as_json(_with_secrets(answer.json()), like=answer) if answer.status < 300 and answer.body else answer
 
 
 def _but_sizes(value: Any) -> Iterator[str]:
