@@ -6,12 +6,15 @@ environment:
 - ``python`` blocks share their names; ``sh`` blocks are run by one shell. A ``sh`` block ends with 0, or with what a
   comment at its end says: ``# exits with 3``.
 - A ``text`` block right after a ``sh`` block is what that printed, with ``...`` for whatever may stand there.
-- A ``toml`` block holds profiles, which are there from then on.
-- A ``yaml`` block whose first line is ``# name.yaml`` is that file from then on. ``yaml`` and ``json`` are read.
+- A block whose first line is a comment with the name of a file, such as ``# web-1.yaml`` or ``# src/acme/auth.py``, is
+  that file from then on, below the folder where the shell stands. It is neither run nor compared.
+- Another ``toml`` block holds profiles, which are there from then on. ``yaml`` and ``json`` are read.
 - ``<!-- simulator: vmware_srm task_seconds=2 pair() SRM_PASSWORD=password -->`` serves a simulator on a loopback port.
   From then on the page talks to it, whatever endpoint it names: ``MIGRATE_ENDPOINT`` wins over a profile. A name in
   small letters is a control of the simulator, what has brackets is called, and one in capitals is a variable that is
   set to one of its credentials.
+- ``<!-- lend: .venv -->`` gives the virtual environment that the page has made there the packages of the one that runs
+  the tests, so that ``pip install`` finds all it needs and asks nobody.
 - ``<!-- typed: password -->`` gives such credentials to the next ``sh`` block, a line for each, as if they were typed.
 """
 
@@ -26,6 +29,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +40,8 @@ from typing import Any
 import pytest
 import yaml
 from sybil import Document, Example, Region, Sybil
-from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer
 
 from file_keyring import VARIABLE as KEYRING_FILE
@@ -50,6 +55,10 @@ NOT_RUN = {
     ("docs/howto/srm-site.md", "openssl s_client"): "asks a real appliance for its certificate",
 }
 """The ``sh`` blocks that are not run, by page and beginning, and why."""
+
+_FILE = re.compile(r"# ((?:[\w.-]+/)*[\w-]+\.\w+)\n")
+_LENT = {"migratectl": "migrate_core.cli", "pytest": "pytest"}
+"""The commands of a virtual environment, and the modules that they run."""
 
 _KEPT = ("PATH", "LANG", "PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 _PAGE = "the page that is run"
@@ -103,6 +112,27 @@ class Page:
                 self.set(key, simulator.credentials[value])
             else:
                 simulator.set(key, value)
+
+    def write(self, name: str, content: str) -> None:
+        """Write a file below the folder where the shell stands."""
+        here = self._send(self._shell, "pwd", answer=True).rstrip("\n") if self._shell else ""
+        file = self.folder / here / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+
+    def lend(self, name: str) -> None:
+        """Give a virtual environment the packages of the one that runs the tests, and their commands."""
+        place = self.folder / name
+        (site,) = place.glob("lib/python*/site-packages")
+        packages = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+        lines = [f"import site; site.addsitedir({path!r})\n" for path in packages]
+        (site / "lent.pth").write_text("".join(lines), encoding="utf-8")
+        for command, module in _LENT.items():
+            run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+            (place / "bin" / command).write_text(f"#!{place}/bin/python\n{run}\n", encoding="utf-8")
+            (place / "bin" / command).chmod(0o755)
+        self.set("PIP_NO_INDEX", "1")
+        self.set("PIP_NO_BUILD_ISOLATION", "0")  # which says, by an old quirk of pip's, that there is none
 
     def type(self, names: Iterable[str]) -> None:
         """Let the next block read credentials of the simulator."""
@@ -218,11 +248,8 @@ def _add_profiles(example: Example) -> None:
     file.unlink()
 
 
-def _write_yaml(example: Example) -> None:
-    page: Page = example.namespace[_PAGE]
+def _read_yaml(example: Example) -> None:
     list(yaml.safe_load_all(example.parsed))
-    if name := re.match(r"# ([\w-]+\.yaml)\n", example.parsed):
-        (page.folder / name[1]).write_text(example.parsed, encoding="utf-8")
 
 
 def _read_json(example: Example) -> None:
@@ -236,6 +263,22 @@ def _simulate(example: Example) -> None:
 
 def _type(example: Example) -> None:
     example.namespace[_PAGE].type(example.parsed.split())
+
+
+def _lend(example: Example) -> None:
+    example.namespace[_PAGE].lend(example.parsed.strip())
+
+
+def _file_or(evaluator: Callable[[Example], str | None]) -> Callable[[Example], str | None]:
+    """Make an evaluator that writes a block which names a file, and leaves the others to `evaluator`."""
+
+    def evaluate(example: Example) -> str | None:
+        if name := _FILE.match(example.parsed):
+            example.namespace[_PAGE].write(name[1], example.parsed)
+            return None
+        return evaluator(example)
+
+    return evaluate
 
 
 def _comments(name: str, evaluator: Callable[[Example], None]) -> Callable[[Document], Iterator[Region]]:
@@ -259,12 +302,13 @@ def _close(namespace: dict[str, Any]) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[
-        PythonCodeBlockParser(),
+        CodeBlockParser("python", _file_or(PythonEvaluator())),
         CodeBlockParser("sh", _run_shell),
-        CodeBlockParser("text", _compare_output),
-        CodeBlockParser("toml", _add_profiles),
-        CodeBlockParser("yaml", _write_yaml),
+        CodeBlockParser("text", _file_or(_compare_output)),
+        CodeBlockParser("toml", _file_or(_add_profiles)),
+        CodeBlockParser("yaml", _file_or(_read_yaml)),
         CodeBlockParser("json", _read_json),
+        _comments("lend", _lend),
         _comments("simulator", _simulate),
         _comments("typed", _type),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from migrate_core.testing._conformance.wire import always, as_json, replayed
 
 _DESCRIBED = (mc.Operation.DESCRIBE_SOURCE, mc.Operation.DESCRIBE_PAIRING, mc.Operation.GET_TASK)
 _WORD = "A-WORD-THAT-NOBODY-KNOWS"
+_NUMBER = 987_654_321
 _CANARY = "canary-in-an-answer"
 _ODD: tuple[Any, ...] = ({}, [None], "", -1, 1e300, True)
 _READABLE = (mc.MalformedResponseError, mc.ApiError, mc.OutcomeUnknownError)
@@ -31,8 +32,8 @@ class Answers:
     """Fields that are missing, odd or new; bodies that are none."""
 
     def test_a_word_that_nobody_knows_is_no_error_and_no_known_state(self, bench: Bench) -> None:
-        """Replace each text of an answer: what is derived from it becomes UNKNOWN, and stays readable."""
-        for before, after, where in _changed(bench, lambda old: [_WORD] if isinstance(old, str) else []):
+        """Replace each text and number of an answer: what is derived from it becomes UNKNOWN, and stays readable."""
+        for before, after, where in _changed(bench, _unheard_of):
             if after is None:
                 continue
             known = enums_in(before)
@@ -40,7 +41,8 @@ class Answers:
                 unknown = getattr(type(value), "UNKNOWN", value)
                 assert value in (known.get(path, unknown), unknown), f"{where} makes {path} {value.name}"
             if isinstance(after, mc.SourceServer) and after.stage is not before.stage:
-                assert _WORD in after.vendor_state, f"{where}: vendor_state does not say the vendor's own word"
+                told = (_WORD, str(_NUMBER))
+                assert any(word in after.vendor_state for word in told), f"{where}: vendor_state says another word"
 
     def test_a_missing_field_is_no_crash(self, bench: Bench) -> None:
         """Leave out each field of an answer: it is unknown, or the answer is malformed."""
@@ -96,6 +98,13 @@ class Answers:
             assert _CANARY not in f"{found!r} {json.dumps(found.raw)}"
             with pytest.raises(TypeError):
                 found.raw["new"] = 1
+
+
+def _unheard_of(old: Any) -> Sequence[Any]:
+    """Give what no release of the vendor has said so far, in place of a text or a whole number."""
+    if isinstance(old, str):
+        return (_WORD,)
+    return (_NUMBER,) if isinstance(old, int) and not isinstance(old, bool) else ()
 
 
 def _garbled(body: bytes, answer: Response) -> Response:

@@ -130,12 +130,14 @@ def _in_order(info: mc.TaskInfo) -> None:
 
 
 _SCRIPT = """
-import importlib, json, operator, sys
+import datetime, importlib, json, operator, sys
 import migrate_core as mc
+from migrate_core.testing import VirtualClock
 
 given = json.load(sys.stdin)
 provider = operator.attrgetter(given["class"])(importlib.import_module(given["module"]))
-with mc.connect(provider, **given["settings"]) as client:
+clock = VirtualClock(datetime.datetime.fromisoformat(given["now"]))
+with mc.connect(provider, clock=clock, **given["settings"]) as client:
     print(client.tasks.get(given["token"]).status.value)
 """
 
@@ -146,6 +148,7 @@ def _elsewhere(bench: Bench, token: str) -> list[str]:
         "module": bench.provider.__module__,
         "class": bench.provider.__qualname__,
         "settings": bench.simulator.settings(),
+        "now": bench.simulator.clock.now().isoformat(),
         "token": token,
     }
     done = subprocess.run(  # noqa: S603  # this Python, and our own script
