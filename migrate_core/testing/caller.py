@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import migrate_core as mc
 from migrate_core.provider import BaseProvider
+from migrate_core.secrets import discreet
 
 __all__ = ["Caller"]
 
@@ -29,6 +30,7 @@ class Caller:
         self._runner = asyncio.Runner() if kind == "async" else None
         self._clients: list[Any] = []
 
+    @discreet
     def connect(self, provider: str | type[BaseProvider], **settings: Any) -> Any:
         """Make a client, which lives until `close`."""
         make: Callable[..., Any] = mc.connect_async if self._runner else mc.connect

@@ -321,6 +321,7 @@ def instances() -> list[MigrateError]:
         mc.ConfigurationError("m"),
         mc.ProviderNotFoundError("nobody", ["huawei_sms"]),
         mc.ProviderLoadError("m"),
+        mc.ContractViolationError("huawei_sms", mc.Operation.GET_TASK, "a flow yields requests, not a str"),
         mc.UnsupportedOperationError("huawei_sms", mc.Operation.DELETE_PAIRING, "no pairings", ["vmware_srm"]),
         mc.UnsupportedOptionError("huawei_sms", mc.Operation.REGISTER_SOURCE, "force", ["allow_incomplete"]),
         mc.InvalidArgumentError("m"),
