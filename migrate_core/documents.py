@@ -7,7 +7,8 @@ A plug-in declares each object of its vendor as a frozen attrs class whose field
         name: str | None = text(required=True)
         size: int | None = integer(maximum=MAX64)
 
-A field is called on the wire as its attribute, unless it has a `name` of its own or its class is `spelled` otherwise.
+A field is called on the wire as its attribute is, unless it has a `name` of its own.
+
 Three plain functions then work on every such class. `encode` makes JSON of it, leaving out what is ``None``.
 `faults_of` lists all that is wrong with it. `decode` reads JSON: tolerantly, as an answer must be read, so that one odd
 field never fails the whole; or, given a list for the faults, strictly, as a user's document must be read, so that
@@ -19,7 +20,7 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
@@ -33,7 +34,6 @@ __all__ = [
     "Kind",
     "Wire",
     "anything",
-    "camel_case",
     "decode",
     "encode",
     "faults_of",
@@ -42,7 +42,6 @@ __all__ = [
     "many",
     "number",
     "one",
-    "spelled",
     "text",
     "texts",
     "wire_of",
@@ -54,7 +53,6 @@ MAX32 = 2**31 - 1
 MAX64 = 2**63 - 1
 
 _KEY = "migrate_core.wire"
-_SPELLING = "__wire_spelling__"
 
 
 class Kind(enum.Enum):
@@ -170,29 +168,6 @@ def anything(*, name: str = "") -> Any:
     return _field(Wire(kind=Kind.ANYTHING, name=name))
 
 
-def spelled(spelling: Callable[[str], str]) -> Callable[[type[T]], type[T]]:
-    """Spell the fields of a document class on the wire as the vendor does, where they have no name of their own.
-
-    Args:
-        spelling: makes the name on the wire of an attribute's name, as `camel_case` does.
-
-    Returns:
-        A decorator for the class, to stand above that of attrs.
-    """
-
-    def decorated(cls: type[T]) -> type[T]:
-        setattr(cls, _SPELLING, staticmethod(spelling))
-        return cls
-
-    return decorated
-
-
-def camel_case(name: str) -> str:
-    """Spell a name in camelCase: ``source_server_id`` is ``sourceServerId``."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
 def wire_of(cls: type) -> Mapping[str, Wire]:
     """Give the wire form of each field of a document class, by attribute name."""
     return {field.name: field.metadata[_KEY] for field in attrs.fields(cls) if _KEY in field.metadata}
@@ -206,10 +181,7 @@ _known_rows: dict[type, tuple[_Row, ...]] = {}
 def _rows(cls: type) -> tuple[_Row, ...]:
     """What the loops below need of each field: attribute, names on the wire with ours first, wire form."""
     if cls not in _known_rows:
-        spelling: Callable[[str], str] = getattr(cls, _SPELLING, str)
-        _known_rows[cls] = tuple(
-            (name, (wire.name or spelling(name), *wire.also), wire) for name, wire in wire_of(cls).items()
-        )
+        _known_rows[cls] = tuple((name, (wire.name or name, *wire.also), wire) for name, wire in wire_of(cls).items())
     return _known_rows[cls]
 
 
