@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib.metadata
 import inspect
 import pydoc
 import re
+import tokenize
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 import migrate_core as mc
 from migrate_core.cli.app import app as migratectl
+from migrate_core.testing.conformance import ProviderConformance
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -55,7 +59,13 @@ nitpick_ignore_regex = [
     ("py:obj", r"[a-z_]+"),  # the function's own arguments
 ]
 
-_PROVIDERS = ("huawei_sms", "vmware_srm")
+ROOT = Path(__file__).parent.parent
+
+_NO_CODE = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.ENCODING, tokenize.ENDMARKER),
+)
+_PROVIDERS = ("aws_mgn", "huawei_sms", "vmware_srm")
 
 
 def _commands() -> str:
@@ -104,9 +114,45 @@ def _table(headings: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _checks() -> str:
+    """Tell the checks of the conformance suite, by what their docstrings say."""
+    checks = [
+        (name.removeprefix("test_").replace("_", " "), inspect.getdoc(check) or "")
+        for theme in reversed(ProviderConformance.__mro__)
+        for name, check in vars(theme).items()
+        if name.startswith("test_")
+    ]
+    return _table(["check", "what it does"], [[name, told.partition("\n")[0]] for name, told in checks])
+
+
+def _lines_of_code(file: Path) -> int:
+    """Count the lines that hold code, and not only a comment or a docstring."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    said = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    with file.open("rb") as code:
+        told = {token.start[0] for token in tokenize.tokenize(code.readline) if token.type not in _NO_CODE}
+    return len(told - said)
+
+
+def _sizes() -> str:
+    """Tell how many lines of code each file of each provider has; blank lines, comments and docstrings are none."""
+    folders = [ROOT / "providers" / f"migrate_{name}" for name in _PROVIDERS]
+    counted = [{file.name: _lines_of_code(file) for file in folder.glob("*.py")} for folder in folders]
+    names = ("provider.py", "mapping.py", "models.py", "auth.py", "simulator.py")
+    rows = [[f"`{name}`", *(str(sizes[name]) for sizes in counted)] for name in names]
+    return _table(["file", *_PROVIDERS], [*rows, ["all", *(str(sum(sizes.values())) for sizes in counted)]])
+
+
 _GENERATED: Mapping[str, Callable[[], str]] = {
     "<!-- commands -->": _commands,
+    "<!-- checks -->": _checks,
     "<!-- operations -->": _operations,
+    "<!-- sizes -->": _sizes,
     **{f"<!-- settings of {name} -->": lambda name=name: _settings(name) for name in _PROVIDERS},
 }
 

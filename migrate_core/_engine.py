@@ -34,6 +34,7 @@ from migrate_core.errors import (
 from migrate_core.models import Check
 from migrate_core.operations import Capability, Operation, Support
 from migrate_core.provider import BaseProvider, CredentialsRenewed, Flow, Request, Response
+from migrate_core.secrets import discreet
 
 log = logging.getLogger("migrate_core")
 
@@ -311,7 +312,8 @@ class Engine:
                 raise refusal
             try:
                 if type(self.provider).load_credentials is not BaseProvider.load_credentials:
-                    yield Work(lambda: self._asked(call.operation, self.provider.load_credentials), call.deadline)
+                    load = discreet(self.provider.load_credentials)
+                    yield Work(lambda: self._asked(call.operation, load), call.deadline)
                 yield from self._drive(self._asked(call.operation, self.provider.refresh_credentials), call, self._send)
             except AuthenticationError as error:
                 gate.refusals += 1

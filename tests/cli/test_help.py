@@ -49,7 +49,7 @@ def test_help_provider_list_and_completion_load_no_http_library_no_server_and_no
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert [words for words, _, _ in reports] == CHEAP
     assert [words for words, code, _ in reports if code] == []
-    assert len(plug_ins) == 2
+    assert len(plug_ins) == 3
     assert [(words, heavy) for words, _, loaded in reports if (heavy := {*loaded} & (HEAVY | plug_ins))] == []
 
 
@@ -91,13 +91,13 @@ def test_the_version_is_that_of_the_distribution(place: Place) -> None:
         (["source", "describe"], "SOURCE_ID requires an argument"),
         (["source", "list", "extra"], "words that this command does not take"),
         (["source", "list", "-o", "xml"], '"table", "json", "yaml", "jsonl", "id"'),
-        (["simulate", "nobody"], "huawei_sms, vmware_srm"),
+        (["simulate", "nobody"], "aws_mgn, huawei_sms, vmware_srm"),
         (["simulate", "huawei-sms", "--set", "deny"], "KEY=VALUE"),
         (["simulate", "huawei-sms", "--set", "speed=1"], "unlock_offered"),
         (["simulate", "vmware-srm", "--set", "task_seconds=soon"], "float"),
         (["simulate"], "requires an argument"),
         (["completion", "tcsh"], '"bash", "zsh", "fish"'),
-        (["provider", "show", "nobody"], "installed are: huawei_sms, vmware_srm"),
+        (["provider", "show", "nobody"], "installed are: aws_mgn, huawei_sms, vmware_srm"),
     ],
     ids=" ".join,
 )

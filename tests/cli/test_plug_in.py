@@ -76,7 +76,7 @@ def run(*words: str) -> Ended:
 
 
 def test_it_is_listed_although_it_may_be_broken(acme: Place) -> None:
-    assert run("provider", "list", "-o", "id").out.split() == ["acme", "broken", "huawei_sms", "vmware_srm"]
+    assert run("provider", "list", "-o", "id").out.split() == ["acme", "aws_mgn", "broken", "huawei_sms", "vmware_srm"]
     shown = run("provider", "show", "broken")
     assert (shown.code, shown.out) == (4, "")
     assert "acme_missing" in shown.err

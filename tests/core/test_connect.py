@@ -127,7 +127,7 @@ def test_a_broken_plug_in_is_listed_and_is_in_nobodys_way(tmp_path: Path) -> Non
     print(mc.connect("vmware_srm", **{SRM!r}))
     """
     said = in_a_process_with(tmp_path, "broken = plug_in:Provider", "raise ImportError", code)
-    assert said.splitlines() == ["('broken', 'huawei_sms', 'vmware_srm')", "<Client vmware_srm>"]
+    assert said.splitlines() == ["('aws_mgn', 'broken', 'huawei_sms', 'vmware_srm')", "<Client vmware_srm>"]
 
 
 def test_two_plug_ins_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_an_outsiders_plug_in_is_found_like_a_built_in_one(tmp_path: Path) -> No
 
 
 def test_an_unknown_provider_names_those_that_exist() -> None:
-    with pytest.raises(mc.ProviderNotFoundError, match="huawei_sms, vmware_srm") as raised:
+    with pytest.raises(mc.ProviderNotFoundError, match="aws_mgn, huawei_sms, vmware_srm") as raised:
         mc.connect("nobody")
     assert raised.value.name == "nobody"
-    assert raised.value.known == ("huawei_sms", "vmware_srm")
+    assert raised.value.known == ("aws_mgn", "huawei_sms", "vmware_srm")
     with pytest.raises(mc.ConfigurationError, match="MIGRATE_PROVIDER"):
         mc.connect()
 

@@ -468,7 +468,7 @@ def test_what_the_provider_does_not_declare_is_refused_before_anything_is_sent(
     with pytest.raises(mc.UnsupportedOperationError, match=f"tiny does not offer {operation.value}") as raised:
         caller(NOT_OFFERED[operation](client))
     assert (raised.value.provider, raised.value.operation) == ("tiny", operation)
-    assert set(raised.value.supporters) <= {"huawei_sms", "vmware_srm"}
+    assert set(raised.value.supporters) <= {"aws_mgn", "huawei_sms", "vmware_srm"}
     assert script.requests == []
 
 
