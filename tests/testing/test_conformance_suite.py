@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +85,14 @@ def test_every_variant_names_a_check_that_exists() -> None:
     assert {variant.name for variant in VARIANTS} <= CHECKS
     assert [fault for fault, count in Counter(variant.fault for variant in VARIANTS).items() if count > 1] == []
     assert len(VARIANTS) >= 20
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests" / "providers").glob("*/test_conformance.py")), ids=lambda path: path.parent.name
+)
+def test_no_provider_of_ours_overrides_a_check(path: Path) -> None:
+    written = {node.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)}
+    assert written == {"simulator"}
 
 
 def test_the_page_has_every_fault_with_the_check_that_finds_it() -> None:
