@@ -20,7 +20,8 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
@@ -189,6 +190,9 @@ class _Unreadable(Exception):
     """A value is not what its field declares."""
 
 
+_UNREADABLE = (_Unreadable, ValueError, OverflowError, ArithmeticError)
+
+
 def decode(cls: type[T], payload: Mapping[str, Any], faults: list[Fault] | None = None, path: str = "") -> T:
     """Read an object from JSON.
 
@@ -204,24 +208,95 @@ def decode(cls: type[T], payload: Mapping[str, Any], faults: list[Fault] | None 
     Returns:
         The object; without `faults` this never fails.
     """
+    return _tolerant(cls, payload) if faults is None else _strict(cls, payload, faults, path)
+
+
+def _strict(cls: type[T], payload: Mapping[str, Any], faults: list[Fault], path: str) -> T:
     values: dict[str, Any] = {}
     for attribute, names, wire in _rows(cls):
         present = [name for name in names if name in payload]
         name = present[0] if present else None
-        if faults is not None and len(present) > 1:
+        if len(present) > 1:
             faults.append(Fault(f"{path}{present[1]}", f"is given already, as {name}"))
         value = payload[name] if name is not None else None
         if value is None or value == wire.none_text:
             continue
         try:
             values[attribute] = _read(value, wire, faults, f"{path}{name}")
-        except (_Unreadable, ValueError, OverflowError, ArithmeticError):
-            if faults is not None:
-                faults.append(Fault(f"{path}{name}", f"is not {wire.kind.value}"))
-    if faults is not None:
-        known = {name for _, names, _ in _rows(cls) for name in names}
-        faults.extend(Fault(f"{path}{name}", f"is no field of {cls.__name__}") for name in payload if name not in known)
+        except _UNREADABLE:
+            faults.append(Fault(f"{path}{name}", f"is not {wire.kind.value}"))
+    known = {name for _, names, _ in _rows(cls) for name in names}
+    faults.extend(Fault(f"{path}{name}", f"is no field of {cls.__name__}") for name in payload if name not in known)
     return cls(**values)
+
+
+def _tolerant(cls: type[T], payload: Mapping[str, Any]) -> T:
+    """Read an answer. Fleets are described by the thousand, so what is as declared is taken without a further look."""
+    known, several = _readers(cls)
+    values: dict[str, Any] = {}
+    for name, value in payload.items():
+        if value is not None and (row := known.get(name)) is not None:
+            attribute, plain, read = row
+            if type(value) is plain:
+                values[attribute] = value
+            else:
+                try:
+                    values[attribute] = read(value)
+                except _UNREADABLE:
+                    continue
+    for attribute, names, read in several:
+        value = next((payload[name] for name in names if name in payload), None)
+        if value is not None:
+            with suppress(*_UNREADABLE):
+                values[attribute] = read(value)
+    return cls(**values)
+
+
+_Read: TypeAlias = Callable[[Any], Any]
+
+_known_readers: dict[type, tuple[dict[str, tuple[str, Any, _Read]], list[tuple[str, tuple[str, ...], _Read]]]] = {}
+
+
+def _readers(cls: type) -> tuple[dict[str, tuple[str, Any, _Read]], list[tuple[str, tuple[str, ...], _Read]]]:
+    """What an answer's fields are read with: attribute, the type that needs no reading, how others are read.
+
+    Returns:
+        The fields by their name on the wire; and those that have several names, of which the first counts.
+    """
+    if cls not in _known_readers:
+        known, several = {}, []
+        for attribute, names, wire in _rows(cls):
+            read = _reader(wire)
+            if len(names) > 1:
+                several.append((attribute, names, read))
+            else:
+                known[names[0]] = (attribute, None if wire.none_text else _PLAIN.get(wire.kind), read)
+        _known_readers[cls] = known, several
+    return _known_readers[cls]
+
+
+_PLAIN: Mapping[Kind, type] = {Kind.TEXT: str, Kind.INTEGER: int, Kind.FLAG: bool}
+
+
+def _reader(wire: Wire) -> _Read:
+    item = wire.item
+
+    def read(value: Any) -> Any:
+        return None if value == wire.none_text else _read(value, wire, None, "")
+
+    def read_one(value: Any) -> Any:
+        return _tolerant(item, value) if type(value) is dict else read(value)
+
+    def read_many(value: Any) -> Any:
+        if type(value) is not list:
+            return read(value)
+        return tuple([_tolerant(item, one) for one in value if type(one) is dict or isinstance(one, Mapping)])
+
+    def read_texts(value: Any) -> Any:
+        plain = type(value) is list and all([type(one) is str for one in value])
+        return tuple(value) if plain else read(value)
+
+    return {Kind.ONE: read_one, Kind.MANY: read_many, Kind.TEXTS: read_texts}.get(wire.kind, read)
 
 
 def _read(value: Any, wire: Wire, faults: list[Fault] | None, path: str) -> Any:

@@ -8,6 +8,7 @@ are none. Enums are open: a vendor's value that no version of ours knows becomes
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -110,16 +111,25 @@ def read_only(payload: Any) -> Any:
     Returns:
         The same value with read-only dicts, tuples for lists, and ``"***"`` for what a key marks as a secret.
     """
-    if isinstance(payload, Mapping):
+    if isinstance(payload, dict | Mapping):  # most are dicts, which are told fast
         return ReadOnlyDict(
             {
-                str(key): "***" if value and _SECRET_KEY.search(str(key)) else read_only(value)
+                str(key): "***" if value and _is_secret(key) else value if type(value) in _PLAIN else read_only(value)
                 for key, value in payload.items()
             }
         )
     if isinstance(payload, list | tuple):
-        return tuple(read_only(item) for item in payload)
+        return tuple([item if type(item) in _PLAIN else read_only(item) for item in payload])
     return payload
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+@functools.lru_cache(4096)
+def _is_secret(key: Any) -> bool:
+    """Tell whether a key marks a secret; a vendor's keys are few, and come with every answer."""
+    return _SECRET_KEY.search(str(key)) is not None
 
 
 def _raw() -> Any:
