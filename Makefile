@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test bench lint docs clean
 
 demo: $(VENV)/demo
 	$(BIN)/migratectl demo
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+bench: $(VENV)/test
+	PYTHONPATH=tests $(BIN)/python -m benchmarks > docs/.benchmarks.md
+	mv docs/.benchmarks.md docs/benchmarks.md
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
