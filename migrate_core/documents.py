@@ -102,6 +102,28 @@ class Wire:
     as_text: bool = False
     none_text: str | None = None
     nullable: bool = False
+    plain: bool = attrs.field(init=False, repr=False, eq=False)
+    fits: Callable[[Any], bool] = attrs.field(init=False, repr=False, eq=False)
+
+    @plain.default
+    def _is_plain(self) -> bool:
+        """Tell whether its values are written as they are."""
+        return self.kind not in (Kind.ONE, Kind.MANY, Kind.TEXTS) and not self.as_text
+
+    @fits.default
+    def _fitting(self) -> Callable[[Any], bool]:
+        """Make what tells, fast, that a value is surely without fault; of the others a closer look decides."""
+        least, most, values = self.minimum, self.maximum, frozenset(self.values)
+        match self.kind:
+            case Kind.TEXT if values:
+                return lambda value: type(value) is str and value in values
+            case Kind.TEXT:
+                return lambda value: type(value) is str and least <= len(value) <= most
+            case Kind.INTEGER:
+                return lambda value: type(value) is int and least <= value <= most
+            case Kind.FLAG:
+                return lambda value: type(value) is bool
+        return lambda _: False
 
 
 def _field(wire: Wire, *, secret: bool = False) -> Any:
@@ -373,7 +395,7 @@ def encode(document: Any) -> dict[str, Any]:
     for attribute, names, wire in _rows(type(document)):
         value = getattr(document, attribute)
         if value is not None:
-            payload[names[0]] = _written(value, wire)
+            payload[names[0]] = value if wire.plain else _written(value, wire)
         elif wire.none_text is not None:
             payload[names[0]] = wire.none_text
         elif wire.nullable:
@@ -406,13 +428,12 @@ def faults_of(document: Any, path: str = "") -> list[Fault]:
     """
     faults: list[Fault] = []
     for attribute, names, wire in _rows(type(document)):
-        where = f"{path}{names[0]}"
         value = getattr(document, attribute)
         if value is None:
             if wire.required and wire.none_text is None and not wire.nullable:
-                faults.append(Fault(where, "is mandatory"))
-            continue
-        faults.extend(_value_faults(value, wire, where))
+                faults.append(Fault(f"{path}{names[0]}", "is mandatory"))
+        elif not wire.fits(value):
+            faults.extend(_value_faults(value, wire, f"{path}{names[0]}"))
     return faults
 
 
