@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import migrate_core as mc
-from migrate_core._contract import overrides
 from migrate_core._engine import capability_of
 from migrate_core._registry import transport_factory
 from migrate_core.provider import BaseProvider, Request
@@ -173,12 +172,3 @@ class Bench:
             return [item async for item in iterator]
 
         return collected()
-
-
-def declared_otherwise(provider: type[BaseProvider]) -> list[str]:
-    """Name the operations that are written and not declared."""
-    return [
-        operation.value
-        for operation in mc.Operation
-        if overrides(provider, operation) and not offered(provider, operation)
-    ]

@@ -34,15 +34,11 @@ class Flows:
 
     def test_a_flow_neither_blocks_nor_does_io(self, bench: Bench) -> None:
         """Watch each step of each flow: it takes less than a second, and opens no file, socket or process."""
-        watch = _Watch()
-        provider = watch.over(bench.provider)
-        for kind in bench.simulator.kinds:
-            client = bench.connect(kind, provider=provider)
-            for operation in bench.among(tuple(mc.Operation)):
-                bench.over(bench.do(operation, client))
-        assert watch.steps, "no flow was seen"
-        assert not watch.io, "a flow does I/O; load_credentials() is the place for it"
-        slow = {name: f"{seconds:.2f} s" for name, seconds in watch.steps.items() if seconds > self.longest_step}
+        first, second = _watched_all(bench), _watched_all(bench)
+        assert first.steps, "no flow was seen"
+        assert not first.io, "a flow does I/O; load_credentials() is the place for it"
+        longest = {name: min(seconds, second.steps[name]) for name, seconds in first.steps.items()}  # machines stall
+        slow = {name: f"{seconds:.2f} s" for name, seconds in longest.items() if seconds > self.longest_step}
         assert not slow, f"a step of a flow takes longer than {self.longest_step:g} s"
 
     def test_a_flow_holds_nothing_between_calls(self, bench: Bench) -> None:
@@ -81,11 +77,22 @@ def _taking_turns(recorded: Sequence[tuple[Callable[[], Flow[Any]], list[Respons
     return results
 
 
+def _watched_all(bench: Bench) -> _Watch:
+    """Watch every flow of a provider once."""
+    watch = _Watch()
+    provider = watch.over(bench.provider)
+    for kind in bench.simulator.kinds:
+        client = bench.connect(kind, provider=provider)
+        for operation in bench.among(tuple(mc.Operation)):
+            bench.over(bench.do(operation, client))
+    return watch
+
+
 class _Watch:
     """Watches flows of a provider.
 
     Attributes:
-        steps: the longest step of each flow, in seconds; of two runs the shorter one counts.
+        steps: the longest step of each flow, in seconds.
         io: what they did that only transports do.
     """
 
