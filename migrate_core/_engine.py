@@ -143,7 +143,7 @@ class Engine:
         self._gate = LoginGate(lock)
         self._origins = provider.endpoints()
         self._keep(_contract.broken_endpoints(self._origins))
-        self._rng = random.Random()  # noqa: S311  # jitter is no secret
+        self.rng = random.Random()  # noqa: S311  # jitter is no secret
 
     def check(self, operation: Operation, options: Iterable[str] = ()) -> None:
         """Refuse what the provider does not declare, before anything is sent.
@@ -331,7 +331,7 @@ class Engine:
             try:
                 return (yield from self._attempt(request, call, credentials))
             except MigrateError as error:
-                delay = _retry.delay_before(attempt, error, self._rng) if _retry.may_repeat(error, request) else None
+                delay = _retry.delay_before(attempt, error, self.rng) if _retry.may_repeat(error, request) else None
                 if delay is None or delay >= call.deadline.remaining():
                     raise
                 log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), attempt, delay, error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, Self, TypeVar
 
 import migrate_core.client as sync
@@ -19,7 +19,7 @@ from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Check, Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Operation
 from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
-from migrate_core.tasks import AsyncTask, info_from, started
+from migrate_core.tasks import AsyncTask, WaitForAll, info_from, started
 from migrate_core.transports import AsyncTransport
 
 __all__ = ["AsyncClient", "AsyncPairings", "AsyncSources", "AsyncTargets", "AsyncTasks"]
@@ -219,3 +219,25 @@ class AsyncTasks(_Resource):
         task: AsyncTask[Any] = AsyncTask(self._client, info_from(self._client.provider, token))
         await task.cancel()
         return task
+
+    async def wait_all(
+        self,
+        tasks: Iterable[AsyncTask[T]],
+        timeout: float | None = 3600.0,
+        on_progress: Callable[[AsyncTask[T]], object] | None = None,
+    ) -> tuple[T, ...]:
+        wait = WaitForAll(self._client._engine, tasks, timeout, on_progress, asyncio.Lock())
+        with wait.tokens_noted():
+            await _side_by_side([self._client._run(wait.work()) for _ in range(wait.workers)])
+        return wait.results()
+
+
+async def _side_by_side(workers: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends; what one raises ends the others."""
+    running = [asyncio.create_task(worker) for worker in workers]
+    try:
+        await asyncio.gather(*running)
+    finally:
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

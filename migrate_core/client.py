@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, Self, TypeVar
 
 import attrs
@@ -16,7 +16,7 @@ from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Check, Pairing, PairingSpec, SourceServer, SourceSpec
 from migrate_core.operations import Capability, Operation
 from migrate_core.provider import BaseProvider, Flow, Page, Request, TaskInfo
-from migrate_core.tasks import Task, info_from, started
+from migrate_core.tasks import Task, WaitForAll, info_from, started
 from migrate_core.transports import Transport
 
 __all__ = ["Client", "Pairings", "Sources", "Targets", "Tasks"]
@@ -308,3 +308,36 @@ class Tasks(_Resource):
         task: Task[Any] = Task(self._client, info_from(self._client.provider, token))
         task.cancel()
         return task
+
+    def wait_all(
+        self,
+        tasks: Iterable[Task[T]],
+        timeout: float | None = 3600.0,
+        on_progress: Callable[[Task[T]], object] | None = None,
+    ) -> tuple[T, ...]:
+        """Wait for the ends of many tasks, with one schedule for all.
+
+        Each is looked at as often as `Task.wait` would, the one that is due first before the others: one at a time,
+        and under asyncio up to 20 side by side. Where the vendor lists tasks and many are due at once, a list is read
+        in place of looking at each. What becomes of one task does not end the wait for the others.
+
+        Args:
+            tasks: tasks of this client; those that have ended cost no request.
+            timeout: seconds to wait for all of them; ``None`` waits for ever. Giving up cancels nothing. When the time
+                is over, each that has not ended is looked at once more, as far as that takes no more than 30 s.
+            on_progress: called with a task after each look at it.
+
+        Returns:
+            The results, in the order of the tasks.
+
+        Raises:
+            ExceptionGroup: some did not succeed; it holds for each of them what `Task.wait` would have raised, and
+                comes when there is nothing left to wait for. The tasks themselves say how each ended.
+            AuthenticationError: the login was refused, for whichever task.
+            TransportError: for minutes, the vendor could not be reached.
+            RateLimitedError: for minutes, the vendor turned every look away.
+        """
+        wait = WaitForAll(self._client._engine, tasks, timeout, on_progress, threading.Lock())
+        with wait.tokens_noted():
+            self._client._run(wait.work())
+        return wait.results()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
 from migrate_core import _poll
-from migrate_core._engine import Engine, Steps
+from migrate_core._engine import Engine, Lock, Steps, capability_of
 from migrate_core.errors import (
     InvalidArgumentError,
+    MigrateError,
     TaskCancelledError,
     TaskFailedError,
     TaskNeedsInputError,
     TaskTimeoutError,
 )
-from migrate_core.operations import Operation
-from migrate_core.provider import TaskFailure, TaskInfo, TaskStatus
+from migrate_core.operations import Operation, Support
+from migrate_core.provider import Page, TaskFailure, TaskInfo, TaskStatus
 
 if TYPE_CHECKING:
     from migrate_core.aio import AsyncClient
@@ -31,6 +33,8 @@ __all__ = ["AsyncTask", "Task"]
 T = TypeVar("T")
 
 _PREFIX = "mct1."
+_MOST_TOKENS = 20
+"""How many tokens an interrupted wait names."""
 
 
 def token_for(provider: str, info: TaskInfo) -> str:
@@ -142,7 +146,7 @@ class _TaskView(Generic[T]):
         seen = yield from self._engine.call_within(
             min(timeout, provider.settings.timeout), Operation.GET_TASK, provider.get_task, last
         )
-        return _merged(seen, last)
+        return _poll.merged(seen, last)
 
     def _refreshed(self) -> Steps[None]:
         if not self.done:
@@ -153,15 +157,18 @@ class _TaskView(Generic[T]):
         self._engine.check(Operation.CANCEL_TASK)
         if not self.done:
             seen = yield from self._engine.call(Operation.CANCEL_TASK, provider.cancel_task, self._info)
-            self._info = _merged(seen, self._info)
+            self._info = _poll.merged(seen, self._info)
 
     def _ended(self, timeout: float | None, on_progress: Callable[[], object]) -> Steps[T]:
+        yield from _poll.watch(self._watched(on_progress), clock=self._engine.clock, timeout=timeout)
+        return self._result(timeout)
+
+    def _watched(self, on_progress: Callable[[], object]) -> _poll.Watch:
         def on_look(info: TaskInfo) -> None:
             self._info = info
             on_progress()
 
-        yield from _poll.watch(self._info, self._look, clock=self._engine.clock, timeout=timeout, on_look=on_look)
-        return self._result(timeout)
+        return _poll.Watch(self._info, self._look, on_look, clock=self._engine.clock, rng=self._engine.rng)
 
     def _result(self, timeout: float | None) -> T:
         info = self._info
@@ -192,11 +199,6 @@ class _TaskView(Generic[T]):
             if not self.done:
                 error.add_note(f"the task goes on; resume it with client.tasks.get({self.token!r})")
             raise
-
-
-def _merged(seen: TaskInfo, last: TaskInfo) -> TaskInfo:
-    """Keep what the vendor does not repeat: what the task is for."""
-    return attrs.evolve(seen, operation=last.operation or seen.operation, entity_id=last.entity_id or seen.entity_id)
 
 
 class Task(_TaskView[T]):
@@ -269,3 +271,100 @@ class AsyncTask(_TaskView[T]):
     async def cancel(self) -> None:
         """Ask the vendor to end the task, as `Task.cancel` does."""
         await self._client._run(self._cancelled())
+
+
+class WaitForAll(Generic[T]):
+    """One wait for many tasks of one client; the shells add sending and sleeping, and perhaps several workers.
+
+    Args:
+        engine: the client's engine.
+        tasks: the tasks.
+        timeout: seconds; ``None`` waits for ever.
+        on_progress: called with a task after each look at it.
+        lock: a lock of the client's own kind.
+
+    Raises:
+        InvalidArgumentError: a task belongs to another client.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: Iterable[_TaskView[T]],
+        timeout: float | None,
+        on_progress: Callable[[Any], object] | None,
+        lock: Lock,
+    ) -> None:
+        self._engine = engine
+        self._tasks = tuple(tasks)
+        self._timeout = timeout
+        stranger = next((task for task in self._tasks if task._engine is not engine), None)
+        if stranger is not None:
+            raise InvalidArgumentError(f"task {stranger.id} belongs to another client, which can wait for it")
+        self._watches = {
+            task: task._watched(partial(on_progress, task) if on_progress else _nothing) for task in self._tasks
+        }
+        offered = capability_of(engine.provider, Operation.LIST_TASKS)
+        self._schedule = _poll.Schedule(
+            self._watches.values(),
+            clock=engine.clock,
+            timeout=timeout,
+            lock=lock,
+            list_page=self._page if offered.support is Support.FULL else None,
+        )
+
+    @property
+    def workers(self) -> int:
+        """How many workers have something to do."""
+        return min(sum(not watch.over for watch in self._watches.values()), _poll.AT_ONCE)
+
+    def work(self) -> Steps[None]:
+        """Do the work of one worker: look at tasks until none is left or the time is over."""
+        return self._schedule.work()
+
+    def results(self) -> tuple[T, ...]:
+        """Give the results in the order of the tasks.
+
+        Raises:
+            ExceptionGroup: the errors of those that did not succeed.
+        """
+        results: list[T] = []
+        errors: list[MigrateError] = []
+        for task in self._tasks:
+            try:
+                results.append(self._result(task))
+            except MigrateError as error:
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} of {len(self._tasks)} tasks did not end in success", errors)
+        return tuple(results)
+
+    def _result(self, task: _TaskView[T]) -> T:
+        lost = self._watches[task].error
+        if lost is None:
+            return task._result(self._timeout)
+        with task._token_noted():
+            raise lost
+
+    def _page(self, cursor: str | None, timeout: float) -> Steps[Page[TaskInfo]]:
+        provider = self._engine.provider
+        return self._engine.call_within(
+            min(timeout, provider.settings.timeout), Operation.LIST_TASKS, provider.list_tasks, cursor
+        )
+
+    @contextmanager
+    def tokens_noted(self) -> Generator[None]:
+        """Whatever interrupts the wait says how to go on with the tasks that have not ended."""
+        try:
+            yield
+        except BaseException as error:
+            tokens = [task.token for task in self._watches if not task.done]
+            if tokens:
+                named = "".join(f"\n  {token}" for token in tokens[:_MOST_TOKENS])
+                more = f"\n  and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
+                error.add_note(f"{len(tokens)} tasks go on; resume each with client.tasks.get():{named}{more}")
+            raise
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import migrate_core as mc
-from migrate_core._poll import LONGEST, PATIENCE, SHORTEST, Pace
+from benchmarks.polling import NOMINAL, courses, mean, ours
+from migrate_core._poll import JITTER, LONGEST, PATIENCE, SHORTEST, Pace
 from migrate_core.clock import Deadline
 from migrate_core.errors import error_class_for
 from migrate_core.operations import Capability, Operation, Support
@@ -84,6 +87,43 @@ def test_a_resumed_task_is_judged_by_what_it_does_from_now_on() -> None:
     assert pace.delay(0.0, 90.0) == 1
     assert pace.delay(1.0, 90.1) == 30
     assert pace.delay(10.0, 99.0) == 1
+
+
+def test_what_is_first_seen_of_a_work_that_was_queued_predicts_no_long_wait() -> None:
+    """6 % within a second at most: of that, 100 % may be a quarter of a minute away, or 3 s."""
+    pace = Pace(0.0, 0.0)
+    for now in (1, 2):
+        pace.delay(now, 0, queued=True)
+    assert pace.delay(3, 6) == 2
+    assert pace.delay(5, 54) == pytest.approx(46 * 3 / 54 / 2)
+
+
+def test_in_the_queue_the_looks_soon_grow_rare() -> None:
+    pace = Pace(0.0, 0.0)
+    assert [pace.delay(now, 0, queued=True) for now in (0, 1, 3, 9, 27)] == [1, 2, 6, 18, 30]
+
+
+@pytest.mark.parametrize("stuck", [99, 100])
+def test_a_task_that_is_stuck_before_its_end_is_looked_at_ever_more_seldom(stuck: float) -> None:
+    pace = Pace(0.0, 0.0)
+    assert pace.delay(100, stuck) == 1
+    assert [pace.delay(100 + still, stuck) for still in (20, 60, 300, 600, 6000)] == [1, 3, 15, 30, 30]
+
+
+def test_an_answer_without_progress_says_nothing_new() -> None:
+    pace, other = Pace(0.0, 0.0), Pace(0.0, 0.0)
+    for one in (pace, other):
+        one.delay(50, 50)
+    assert pace.delay(60, None) == other.delay(60, 50)
+    assert pace.delay(80, 80) == other.delay(80, 80)
+
+
+def test_a_work_that_begins_again_is_judged_anew() -> None:
+    pace = Pace(0.0, 0.0)
+    pace.delay(90, 90)
+    pace.delay(100, 0)
+    assert pace.delay(110, 20) == 20
+    assert pace.delay(130, 60) == pytest.approx(40 * 30 / 60 / 2)
 
 
 # A task of the vendor's, on a virtual clock.
@@ -196,9 +236,13 @@ def clock() -> VirtualClock:
 
 def client_for(caller: Caller, vendor: Vendor) -> Any:
     provider = Tasked(Settings())
+    client: Any
     if caller.kind == "async":
-        return mc.AsyncClient(provider, AsyncDoor(vendor), vendor.clock)
-    return mc.Client(provider, Door(vendor), vendor.clock)
+        client = mc.AsyncClient(provider, AsyncDoor(vendor), vendor.clock)
+    else:
+        client = mc.Client(provider, Door(vendor), vendor.clock)
+    client._engine.rng.seed(7)
+    return client
 
 
 def deletion(caller: Caller, vendor: Vendor) -> Any:
@@ -220,6 +264,19 @@ def test_the_end_is_noticed_soon_with_few_requests(
         assert 0 <= vendor.looks[-1] - work <= latest
 
 
+@pytest.mark.parametrize("queue", [0.0, 0.2], ids=["at once", "queued"])
+@pytest.mark.parametrize(
+    ("nominal", "latest", "most_looks"), [("5 s", 0.6, 6), ("1 min", 0.6, 10), ("10 min", 1.6, 35), ("2 h", 15.0, 300)]
+)
+def test_ends_are_noticed_as_soon_and_for_as_few_requests_as_is_aimed_at(
+    nominal: str, latest: float, most_looks: float, queue: float
+) -> None:
+    tasks = courses(NOMINAL[nominal], 100, random.Random(1), queue=queue)
+    delay, requests = mean(ours, tasks, random.Random(2))
+    assert delay <= latest
+    assert requests <= most_looks
+
+
 def test_a_task_without_progress_is_noticed_within_a_twentieth_of_its_time(caller: Caller, clock: VirtualClock) -> None:
     vendor = Vendor(clock, 400)
     vendor.extra = {"progress": None}
@@ -232,6 +289,47 @@ def test_time_in_the_queue_does_not_delay_noticing_the_end(caller: Caller, clock
     vendor = Vendor(clock, 60, queued=300)
     caller(deletion(caller, vendor).wait())
     assert vendor.looks[-1] - 360 <= 2.5
+
+
+@pytest.mark.parametrize("queued", [2.8, 3.5, 6.0])
+def test_a_short_task_is_noticed_soon_after_its_time_in_the_queue(
+    caller: Caller, clock: VirtualClock, queued: float
+) -> None:
+    vendor = Vendor(clock, 4, queued=queued)
+    caller(deletion(caller, vendor).wait())
+    assert vendor.looks[-1] - (queued + 4) <= 3
+
+
+def test_a_task_that_is_stuck_at_99_percent_is_not_looked_at_each_second(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 1e9)
+    vendor.extra = {"progress": 99}
+    with pytest.raises(mc.TaskTimeoutError):
+        caller(deletion(caller, vendor).wait(timeout=3600))
+    assert len(vendor.looks) <= 200
+
+
+def schedule(caller: Caller, seed: int) -> Iterator[float]:
+    """The times between the looks at a task."""
+    vendor = Vendor(VirtualClock(), 900)
+    vendor.extra = {"progress": None}
+    client = client_for(caller, vendor)
+    client._engine.rng.seed(seed)
+    caller(caller(client.sources.delete("s-1")).wait())
+    return (later - earlier for earlier, later in pairwise([0.0, *vendor.looks]))
+
+
+def test_who_begins_to_wait_at_the_same_time_does_not_look_at_the_same_times(caller: Caller) -> None:
+    one, same, other = (list(schedule(caller, seed)) for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_jitter_only_shortens_a_delay_and_by_no_more_than_its_share(caller: Caller) -> None:
+    now = 0.0
+    for delay in schedule(caller, 3):
+        pace = max(SHORTEST, min(now / 20, LONGEST))
+        assert max(SHORTEST, pace * (1 - JITTER)) - 1e-9 <= delay <= pace + 1e-9
+        now += delay
 
 
 def test_a_task_just_returned_is_not_looked_at_before_the_first_interval(caller: Caller, clock: VirtualClock) -> None:
@@ -400,6 +498,27 @@ def test_a_vendor_that_asks_to_be_left_alone_is_left_alone(caller: Caller, clock
     vendor.next = [Response(status=429, headers={"retry-after": "90"})]
     caller(task.wait())
     assert vendor.looks == [1, 91]
+
+
+def test_a_good_answer_may_ask_to_be_left_alone_too(caller: Caller, clock: VirtualClock) -> None:
+    vendor = Vendor(clock, 20)
+    task = deletion(caller, vendor)
+    body = json.dumps(vendor.state()).encode()
+    vendor.next = [Response(status=200, headers={"retry-after": "40"}, body=body)]
+    caller(task.wait())
+    assert vendor.looks == [1, 41]
+
+
+def test_a_vendor_that_asks_to_be_left_alone_for_longer_than_we_wait_is_left_alone(
+    caller: Caller, clock: VirtualClock
+) -> None:
+    vendor = Vendor(clock, 1000)
+    task = deletion(caller, vendor)
+    vendor.next = [Response(status=429, headers={"retry-after": "90"})]
+    with pytest.raises(mc.TaskTimeoutError):
+        caller(task.wait(timeout=60))
+    assert vendor.looks == [1]
+    assert clock.monotonic() == pytest.approx(60)
 
 
 def test_an_interrupted_wait_says_how_to_go_on(caller: Caller, clock: VirtualClock) -> None:
