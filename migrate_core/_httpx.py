@@ -2,25 +2,29 @@
 
 httpx's own defaults leave doors open that are closed here: redirects, cookies and ``.netrc`` are off, the environment
 counts only when it is asked to, answers are capped on the wire and decoded, and no log record carries a header or a
-query. Its time limits hold per read; ours hold for the whole exchange, see `_TimedStream`.
+query. Its time limits hold per read; ours hold for the whole exchange, see `_TimedStream`. Its pools are not used;
+who gets which connection is settled in `_lanes.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import hashlib
 import http.cookiejar
 import logging
 import math
+import os
 import re
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -30,6 +34,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from migrate_core._lanes import AsyncLanes, Lanes
 from migrate_core.clock import Deadline
 from migrate_core.errors import (
     ConfigurationError,
@@ -50,7 +55,6 @@ _USER_AGENT = f"migrate-core/{version('migrate-core')}"
 _NEVER_SENT = (
     httpcore.ConnectError,
     httpcore.ConnectTimeout,
-    httpcore.PoolTimeout,
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
     httpcore.LocalProtocolError,
@@ -80,57 +84,53 @@ class HttpxTransports:
 
 
 class HttpxTransport:
-    """Sends with a pool of connections that threads share."""
+    """Sends over lanes that threads share."""
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
-        self._clients = {
-            name: httpx.Client(transport=_Pool(_pool_settings(options, origin)), **_client_settings())
-            for name, origin in options.endpoints.items()
-        }
+        self._client = httpx.Client(transport=_OverLanes(), **_client_settings())
+        self._urls = {name: _url(origin) for name, origin in options.endpoints.items()}
+        self._lanes = {name: _lanes(options, origin) for name, origin in options.endpoints.items()}
 
     def send(self, request: Request, deadline: Deadline) -> Response:
         """Send one request, as `Transport.send` says."""
         exchange = _Exchange(request, deadline, self._options)
-        client = self._clients[request.endpoint]
+        message = exchange.message(self._client, self._urls[request.endpoint], exchange.trace)
         restore = _until.set(exchange.until)
         try:
-            message = exchange.message(client, exchange.trace)
-            with exchange.failures_named():
-                response = client.send(message, stream=True)
+            with exchange.failures_named(), self._lanes[request.endpoint].lane(exchange.until) as exchange.lane:
+                response = self._client.send(message, stream=True)
                 try:
                     for chunk in response.iter_raw():
                         exchange.receive(chunk)
                 finally:
                     response.close()
-            return exchange.response(response)
         finally:
             _until.reset(restore)
+        return exchange.response(response)
 
     def close(self) -> None:
-        """Close all connections."""
-        for client in self._clients.values():
-            client.close()
+        """Close the connections; those in use when their calls are over."""
+        for lanes in self._lanes.values():
+            lanes.close()
 
 
 class AsyncHttpxTransport:
-    """Sends with a pool of connections of one event loop."""
+    """Sends over lanes of one event loop."""
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
-        self._clients = {
-            name: httpx.AsyncClient(transport=_AsyncPool(_pool_settings(options, origin)), **_client_settings())
-            for name, origin in options.endpoints.items()
-        }
+        self._client = httpx.AsyncClient(transport=_OverAsyncLanes(), **_client_settings())
+        self._urls = {name: _url(origin) for name, origin in options.endpoints.items()}
+        self._lanes = {name: _async_lanes(options, origin) for name, origin in options.endpoints.items()}
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
         """Send one request, as `Transport.send` says."""
         exchange = _Exchange(request, deadline, self._options)
-        client = self._clients[request.endpoint]
-        message = exchange.message(client, exchange.atrace)
+        message = exchange.message(self._client, self._urls[request.endpoint], exchange.atrace)
         with exchange.failures_named():
-            async with asyncio.timeout(exchange.seconds):
-                response = await client.send(message, stream=True)
+            async with asyncio.timeout(exchange.seconds), self._lanes[request.endpoint].lane() as exchange.lane:
+                response = await self._client.send(message, stream=True)
                 try:
                     async for chunk in response.aiter_raw():
                         exchange.receive(chunk)
@@ -139,9 +139,9 @@ class AsyncHttpxTransport:
         return exchange.response(response)
 
     async def close(self) -> None:
-        """Close all connections."""
-        for client in self._clients.values():
-            await client.aclose()
+        """Close the connections; those in use when their calls are over."""
+        for lanes in self._lanes.values():
+            await lanes.close()
 
 
 class _Exchange:
@@ -151,43 +151,33 @@ class _Exchange:
         remaining = deadline.remaining()
         self.seconds = None if remaining == math.inf else remaining
         self.until = time.monotonic() + remaining
+        self.lane: Any = None
         self._request = request
         self._options = options
         self._sent = False
-        self._stream: Any = None
         self._body = bytearray()
 
-    def message(self, client: httpx.Client | httpx.AsyncClient, trace: Any) -> httpx.Request:
-        # The URL is ours to the last byte: host from the options, target encoded by Request.
-        url = httpx.URL(self._options.endpoints[self._request.endpoint]).copy_with(
-            raw_path=self._request.target.encode("ascii")
-        )
+    def message(self, client: httpx.Client | httpx.AsyncClient, origin: httpx.URL, trace: Any) -> httpx.Request:
         return client.build_request(
             self._request.method,
-            url,
+            # The URL is ours to the last byte: host from the options, target encoded by Request.
+            origin.copy_with(raw_path=self._request.target.encode("ascii")),
             # Blanks around a value are no part of it; left there, they fail with the value in the message.
             headers={name: value.strip() for name, value in self._request.headers.items()},
             content=self._request.body or None,
-            timeout=self.seconds,
-            extensions={"trace": trace},
+            timeout=None,  # our limits are for the whole exchange
+            extensions={"trace": trace, "exchange": self},
         )
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note when the request leaves; close a connection whose TLS handshake fails or is cut short."""
-        if self._abandons(event, info):
-            self._stream.close()
-
-    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Do as `trace` does: httpcore forgets a connection that is cancelled in its handshake."""
-        if self._abandons(event, info):
-            await self._stream.aclose()
-
-    def _abandons(self, event: str, info: Mapping[str, Any]) -> bool:
-        if event.endswith("connect_tcp.complete"):
-            self._stream = info["return_value"]
+        """Note what was opened, and when the request leaves."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self.lane.stream = info["return_value"]
         elif event.endswith("send_request_headers.started"):
             self._sent = self._sent or info["request"].method != b"CONNECT"
-        return event.endswith("start_tls.failed") and self._stream is not None
+
+    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        self.trace(event, info)
 
     def receive(self, chunk: bytes) -> None:
         self._body += chunk
@@ -257,34 +247,107 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
     return decoded
 
 
-def _pool_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
+def _lanes(options: TransportOptions, origin: str) -> Lanes[_Lane]:
+    pool = httpcore.ConnectionPool(network_backend=_TimedBackend(), **_connection_settings(options, origin))
+    return Lanes(lambda: _Lane(pool.create_connection(_origin(origin))), _CONNECTIONS, _IDLE_SECONDS)
+
+
+def _async_lanes(options: TransportOptions, origin: str) -> AsyncLanes[_AsyncLane]:
+    pool = httpcore.AsyncConnectionPool(**_connection_settings(options, origin))
+    return AsyncLanes(lambda: _AsyncLane(pool.create_connection(_origin(origin))), _CONNECTIONS, _IDLE_SECONDS)
+
+
+def _connection_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
+    """Settle how connections are made; httpcore's pool is asked for nothing else: it knows all kinds of proxies."""
     return {
         "ssl_context": _tls(options) if origin.startswith("https:") else None,
         "proxy": _proxy(origin) if options.trust_env else None,
-        "max_connections": _CONNECTIONS,
-        "max_keepalive_connections": _CONNECTIONS,
-        "keepalive_expiry": _IDLE_SECONDS,
     }
 
 
+def _url(origin: str) -> httpx.URL:
+    try:
+        url = httpx.URL(origin)
+        url.host.isascii()  # it is decoded when somebody asks for it, and that can fail
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ConfigurationError(f"{origin} has no host name that can be looked up: {error}") from error
+    return url
+
+
+def _origin(origin: str) -> httpcore.Origin:
+    url = _url(origin)
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/").origin
+
+
 def _tls(options: TransportOptions) -> ssl.SSLContext:
+    """Give the context for whom these options trust, one for all clients of the process.
+
+    A file of authorities that has changed makes another one.
+    """
     if options.thumbprint:
-        return _pinned(options.thumbprint)
+        return _shared(_pinned, options.thumbprint)
     if options.verify is False:
         warnings.warn("TLS certificates are not verified (verify=False)", stacklevel=2)
-        return _unverified()
+        return _shared(_unverified)
+    named = [options.verify] if isinstance(options.verify, str) else map(os.environ.get, _AUTHORITIES)
     try:
-        if isinstance(options.verify, str):
-            return ssl.create_default_context(cafile=options.verify)
-        return httpx.create_ssl_context(trust_env=options.trust_env)
+        return _shared(_verified, options.verify, options.trust_env, *map(_identity, filter(None, named)))
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"{options.verify!r} cannot be read as a CA bundle: {error}") from error
 
 
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_making = threading.Lock()
+
+
+def _shared(make: Callable[..., ssl.SSLContext], *given: Any) -> ssl.SSLContext:
+    with _making:  # which the cache alone does not do: two threads would make two
+        return _made(make, *given)
+
+
+@functools.lru_cache
+def _made(make: Callable[..., ssl.SSLContext], *given: Any) -> ssl.SSLContext:
+    """Make a context that threads can share: httpcore sets its protocols anew for each connection."""
+    context = make(*given)
+    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols = lambda alpn_protocols: None  # type: ignore[method-assign]
+    return context
+
+
+class _Socket(ssl.SSLSocket):
+    """Closes itself when Ctrl-C ends its handshake: by then nobody else has it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _verified(authorities: bool | str, trust_env: bool, *_: Any) -> ssl.SSLContext:
+    if isinstance(authorities, str):
+        context = ssl.create_default_context(cafile=authorities)
+    else:
+        context = httpx.create_ssl_context(trust_env=trust_env)
+    context.sslsocket_class = _Socket
+    return context
+
+
+def _identity(path: str) -> Any:
+    """Give what changes when the file of that name does."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return path  # whoever reads it says what is wrong
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = _Socket
     return context
 
 
@@ -297,7 +360,7 @@ def _pinned(thumbprint: str) -> ssl.SSLContext:
             text = f"the server's certificate has the thumbprint {found}, not the one set"
             raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, text)
 
-    class PinnedSocket(ssl.SSLSocket):
+    class PinnedSocket(_Socket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             check(self.getpeercert(binary_form=True))
@@ -328,18 +391,20 @@ def _proxy(origin: str) -> httpcore.Proxy | None:
         raise ConfigurationError(f"the environment's proxy for {parts.scheme} has no usable URL") from None
     if address.url.scheme.startswith("socks") and not find_spec("socksio"):
         raise ConfigurationError("the environment names a SOCKS proxy, which needs: pip install 'httpx[socks]'")
-    return httpcore.Proxy(url=str(address.url), auth=address.raw_auth)
+    tls = _shared(httpcore.default_ssl_context) if address.url.scheme == "https" else None
+    return httpcore.Proxy(url=str(address.url), auth=address.raw_auth, ssl_context=tls)
 
 
 _until: contextvars.ContextVar[float] = contextvars.ContextVar("until", default=math.inf)
 """When the exchange of the calling thread is over, by `time.monotonic`."""
 
 
-def _clipped(timeout: float | None) -> float | None:
+def _left() -> float | None:
+    """Tell how many seconds are left of the exchange."""
     remaining = _until.get() - time.monotonic()
     if remaining <= 0:
         raise httpcore.ReadTimeout("the deadline passed")
-    return timeout if remaining == math.inf else min(remaining, timeout or math.inf)
+    return None if remaining == math.inf else remaining
 
 
 class _TimedStream(httpcore.NetworkStream):
@@ -352,17 +417,17 @@ class _TimedStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _clipped(timeout))
+        return self._stream.read(max_bytes, _left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # In slices: each holds the limit anew, and a server that drinks slowly could stretch one big write for ever.
         for start in range(0, len(buffer), _SLICE):
-            self._stream.write(buffer[start : start + _SLICE], _clipped(timeout))
+            self._stream.write(buffer[start : start + _SLICE], _left())
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _clipped(timeout)))
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _left()))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -388,7 +453,7 @@ class _TimedBackend(httpcore.NetworkBackend):
         # Address by address: left to the system's own loop, each silent one would get the whole time.
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for left, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            limit = _clipped(timeout)
+            limit = _left()
             share = limit / left if limit else None
             try:
                 stream = self._backend.connect_tcp(str(address[0]), port, share, local_address, socket_options)
@@ -400,19 +465,41 @@ class _TimedBackend(httpcore.NetworkBackend):
         raise httpcore.ConnectError("the name has no address")
 
 
-class _Pool(httpx.BaseTransport):
-    """httpcore's pool with our time limit, as an httpx transport."""
+class _Connection:
+    """One connection of httpcore, and the stream that it goes over: httpcore forgets the one of a failed handshake."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        pool = _ProxiedPool if settings["proxy"] else httpcore.ConnectionPool
-        self._pool = pool(network_backend=_TimedBackend(), **settings)
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.stream: Any = None
+
+    def usable(self) -> bool:
+        return bool(self.connection.is_available() and not self.connection.has_expired())
+
+
+class _Lane(_Connection):
+    def close(self) -> None:
+        if self.stream:
+            self.stream.close()
+
+
+class _AsyncLane(_Connection):
+    async def close(self) -> None:
+        if self.stream:
+            await self.stream.aclose()
+
+
+class _OverLanes(httpx.BaseTransport):
+    """Sends each request over the lane of its exchange, as an httpx transport."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self._pool.handle_request(_core_request(request))
+        answer = request.extensions["exchange"].lane.connection.handle_request(_core_request(request))
         return _Answer(answer.status, headers=answer.headers, stream=_Body(answer))
 
-    def close(self) -> None:
-        self._pool.close()
+
+class _OverAsyncLanes(httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await request.extensions["exchange"].lane.connection.handle_async_request(_core_request(request))
+        return _Answer(answer.status, headers=answer.headers, stream=_AsyncBody(answer))
 
 
 class _Answer(httpx.Response):
@@ -434,21 +521,6 @@ class _Body(httpx.SyncByteStream):
         self._answer.close()
 
 
-class _AsyncPool(httpx.AsyncBaseTransport):
-    """httpcore's pool for an event loop; there, a cancel scope around the exchange is the time limit."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        pool = _AsyncProxiedPool if settings["proxy"] else httpcore.AsyncConnectionPool
-        self._pool = pool(**settings)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._pool.handle_async_request(_core_request(request))
-        return _Answer(answer.status, headers=answer.headers, stream=_AsyncBody(answer))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
 class _AsyncBody(httpx.AsyncByteStream):
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
@@ -458,47 +530,6 @@ class _AsyncBody(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._answer.aclose()
-
-
-class _ProxiedPool(httpcore.ConnectionPool):
-    def create_connection(self, origin: httpcore.Origin) -> Any:
-        return _ProxiedConnection(super().create_connection(origin))
-
-
-class _AsyncProxiedPool(httpcore.AsyncConnectionPool):
-    def create_connection(self, origin: httpcore.Origin) -> Any:
-        return _ProxiedConnection(super().create_connection(origin))
-
-
-class _ProxiedConnection:
-    """A connection that is closed when its request fails.
-
-    httpcore leaves open the one whose TLS handshake fails behind a proxy, and it holds a place in the pool for ever.
-    """
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def handle_request(self, request: httpcore.Request) -> Any:
-        try:
-            return self._connection.handle_request(request)
-        except httpcore.ConnectionNotAvailable:
-            raise
-        except BaseException:
-            self._connection.close()
-            raise
-
-    async def handle_async_request(self, request: httpcore.Request) -> Any:
-        try:
-            return await self._connection.handle_async_request(request)
-        except httpcore.ConnectionNotAvailable:
-            raise
-        except BaseException:
-            await self._connection.aclose()
-            raise
 
 
 def _core_request(request: httpx.Request) -> httpcore.Request:

@@ -51,7 +51,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connections; those in use may end their calls first."""
         ...
 
 
@@ -63,7 +63,7 @@ class AsyncTransport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections; those in use may end their calls first."""
         ...
 
 

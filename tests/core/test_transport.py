@@ -233,6 +233,12 @@ def test_a_host_that_has_no_address_means_not_sent(caller: Caller, host: str) ->
         caller(client.sources.delete("s-1"))
 
 
+@pytest.mark.parametrize("host", ["xn--.example", "\N{SNOWMAN}.example", f"{70 * 'ü'}.example"], ids=ascii)
+def test_a_host_that_can_have_no_address_is_named_before_any_call(caller: Caller, host: str) -> None:
+    with pytest.raises(mc.ConfigurationError, match="host name"):
+        connect(caller, f"https://{host}")
+
+
 def reset_before_the_answer(conversation: Conversation) -> None:
     conversation.request()
     conversation.reset()
