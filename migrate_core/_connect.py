@@ -159,7 +159,7 @@ def settings_from(
         values.update({name: value_of(name) for name in wanted})
         kinds.update({kinds_of[name] for name in wanted} - {"", None})
 
-    vendor = functools.cache(lambda: cls.vendor_settings(environ))
+    vendor = functools.cache(lambda: _kept(cls, "vendor_settings()", lambda: cls.vendor_settings(environ)))
     take([name for name, value in given.items() if value is not None], given.__getitem__)
     take([name for name in fields if environ.get(_variable(name))], lambda name: environ[_variable(name)])
     if profile:
@@ -178,7 +178,18 @@ def settings_from(
     for name, value in values.items():
         if isinstance(value, str) and not _sendable(value):
             raise ConfigurationError(f"{name} has control characters, or is not valid Unicode text")
-    return cls.settings_type(**values)
+    return _made(cls, values)
+
+
+def _made(cls: type[BaseProvider], values: Mapping[str, Any]) -> Settings:
+    """Make the settings; what a plug-in's own converter raises may quote what it was given, so it is not repeated."""
+    try:
+        return cls.settings_type(**values)
+    except MigrateError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+    raise ContractViolationError(cls.name, None, f"a converter of a setting raises ConfigurationError only, not {kind}")
 
 
 def _variable(name: str) -> str:

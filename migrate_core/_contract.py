@@ -12,7 +12,7 @@ import attrs
 from migrate_core.errors import ApiError
 from migrate_core.models import Check, Pairing, SourceServer
 from migrate_core.operations import Capability, Operation, Support
-from migrate_core.provider import CONTRACT, BaseProvider, Page, Request, Settings, TaskInfo
+from migrate_core.provider import CONTRACT, BaseProvider, Page, Request, Settings, TaskFailure, TaskInfo, TaskStatus
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -54,6 +54,8 @@ def broken_rules(cls: Any) -> Iterator[str]:
         yield "settings_type is no subclass of Settings"
     elif not all("secret" in field.metadata for field in attrs.fields(cls.settings_type)):
         yield "settings_type has fields that are not declared with setting()"
+    if cls.contract == 1 and cls.load_credentials is not BaseProvider.load_credentials:
+        yield "it has load_credentials(), which came with contract 2, and says contract 1"
     yield from _broken_capabilities(cls)
     for name in sorted(getattr(cls, "__abstractmethods__", ())):
         yield f"it lacks the method {name}()"
@@ -84,6 +86,8 @@ def broken_result(operation: Operation, result: Any) -> str | None:
     wanted, item = _RESULTS[operation]
     if not isinstance(result, wanted):
         return f"the flow returns {wanted.__name__}, not {_kind(result)}"
+    if isinstance(result, TaskInfo):
+        return _broken_task(result)
     if item and isinstance(result, Page):
         odd = next((one for one in result.items if not isinstance(one, item)), None)
         if not isinstance(result.items, tuple) or odd is not None:
@@ -93,12 +97,28 @@ def broken_result(operation: Operation, result: Any) -> str | None:
     return None
 
 
+def _broken_task(info: TaskInfo) -> str | None:
+    """Name what of a task would fail far from here: in a token, or in a wait."""
+    wanted: Mapping[str, type | tuple[type, ...]] = {
+        "id": str,
+        "operation": (Operation, type(None)),
+        "status": TaskStatus,
+        "progress": (int, float, type(None)),
+        "error": (TaskFailure, type(None)),
+        "entity_id": (str, type(None)),
+    }
+    odd = next((name for name, kind in wanted.items() if not isinstance(getattr(info, name), kind)), None)
+    return None if odd is None else f"{odd} of a TaskInfo is not {_kind(getattr(info, odd))}"
+
+
 def broken_endpoints(result: Any) -> str | None:
     """Name the rule that the result of ``endpoints()`` breaks, if it does."""
     if not isinstance(result, Mapping) or "main" not in result:
         return "endpoints() returns a mapping that has 'main'"
     odd = next((one for one in result.values() if not isinstance(one, str)), None)
-    return None if odd is None else f"endpoints() gives each origin as a text, not {_kind(odd)}"
+    if odd is not None:
+        return f"endpoints() gives each origin as a text, not {_kind(odd)}"
+    return "an origin of endpoints() holds no credentials" if any("@" in one for one in result.values()) else None
 
 
 def broken_headers(result: Any) -> str | None:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 import pytest
 
 from migrate_core._registry import provider_class
+from migrate_core.errors import ConfigurationError
 from migrate_core.provider import BaseProvider
 from migrate_core.testing import new_simulator, serve
 from migrate_core.testing._conformance.answers import Answers
@@ -57,10 +58,13 @@ class ProviderConformance(Flows, Secrets, Lists, Tasks, Changes, Logins, Errors,
     @pytest.fixture
     def simulator(self, request: pytest.FixtureRequest) -> Simulator:
         """The vendor that is tested against, on a `VirtualClock`."""
-        name = request.config.getoption("--migrate-provider")
+        name = request.config.getoption("--migrate-provider", None)
         if not name:
             pytest.fail("override the fixture simulator, or say which provider: --migrate-provider NAME", pytrace=False)
-        return new_simulator(name, clock=VirtualClock())
+        try:
+            return new_simulator(name, clock=VirtualClock())
+        except ConfigurationError as error:
+            pytest.fail(str(error), pytrace=False)
 
     @pytest.fixture
     def provider(self, simulator: Simulator) -> type[BaseProvider]:

@@ -68,16 +68,19 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[str]:
     listener = _bind(port)
     before = simulator.endpoint
     server = _Server(simulator)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=f"{simulator.name} simulator")
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name=f"{simulator.name} simulator", daemon=True
+    )
     simulator.endpoint = _origin(listener)
-    thread.start()
-    server.ready.wait()
     try:
+        thread.start()
+        server.ready.wait()
         yield simulator.endpoint
     finally:
         simulator.endpoint = before
         server.stop()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         listener.close()
 
 

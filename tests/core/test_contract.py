@@ -13,7 +13,7 @@ import pytest
 import migrate_core as mc
 from core.contract_1 import FrozenProvider
 from migrate_core.clock import Deadline
-from migrate_core.provider import CONTRACT, BaseProvider, Page, Request, Response, Settings
+from migrate_core.provider import CONTRACT, BaseProvider, Page, Request, Response, Settings, setting
 from migrate_core.testing import VirtualClock
 from support import Caller
 
@@ -181,6 +181,10 @@ class Loose(Settings):
         (having(name=7), "name is in snake_case, not 7"),
         (having(contract=CONTRACT + 1), f"it was written for contract {CONTRACT + 1} of the seam"),
         (having(contract=CONTRACT + 1, name=7), "a newer release is needed"),
+        (
+            having(load_credentials=lambda _: None),
+            "it has load_credentials(), which came with contract 2, and says contract 1",
+        ),
         (having(contract=0), "contract is a whole number from 1 on, not 0"),
         (having(contract="1"), "contract is a whole number from 1 on, not '1'"),
         (having(settings_type=dict), "settings_type is no subclass of Settings"),
@@ -235,6 +239,8 @@ DESCRIBE, LIST, DELETE = mc.Operation.DESCRIBE_SOURCE, mc.Operation.LIST_SOURCES
     [
         (having(describe_source=giving(None)), DESCRIBE, "the flow returns SourceServer, not None"),
         (having(delete_source=giving(True)), DELETE, "the flow returns TaskInfo, not a bool"),
+        (having(delete_source=giving(mc.TaskInfo(id=7))), DELETE, "id of a TaskInfo is not a int"),
+        (having(delete_source=giving(mc.TaskInfo(id="t", status="done"))), DELETE, "status of a TaskInfo is not a str"),
         (having(list_sources=giving([])), LIST, "the flow returns Page, not a list"),
         (having(list_sources=giving(Page(("s-1",)))), LIST, "a page holds a tuple of SourceServer, not a str"),
         (having(list_sources=giving(Page([]))), LIST, "a page holds a tuple of SourceServer, not a list"),
@@ -253,7 +259,7 @@ DESCRIBE, LIST, DELETE = mc.Operation.DESCRIBE_SOURCE, mc.Operation.LIST_SOURCES
         (having(authenticate=lambda *_, **__: None), DESCRIBE, "authenticate() returns headers"),
         (having(authenticate=lambda *_, **__: {"X": 1}), DESCRIBE, "authenticate() returns headers"),
         (having(has_credentials=crashes), DESCRIBE, "errors of MigrateError only, not KeyError"),
-        (having(has_credentials=lambda *_: False, load_credentials=crashes), DESCRIBE, "not KeyError"),
+        (having(contract=2, has_credentials=lambda *_: False, load_credentials=crashes), DESCRIBE, "not KeyError"),
         (having(has_credentials=lambda *_: False, refresh_credentials=crashing_flow), DESCRIBE, "not KeyError"),
         (having(has_credentials=lambda *_: False, refresh_credentials=lambda *_: 1), DESCRIBE, "is a generator"),
     ],
@@ -290,10 +296,27 @@ def test_a_refusal_that_the_plug_in_cannot_read_is_its_fault(error_from: Any, ru
     assert raised.value.rule.endswith(rule)
 
 
-@pytest.mark.parametrize("endpoints", [{}, None, ["main"], {"main": 7}])
+@pytest.mark.parametrize("endpoints", [{}, None, ["main"], {"main": 7}, {"main": "https://u:p@frozen.invalid"}])
 def test_endpoints_that_are_none_are_refused_before_anything_is_sent(endpoints: Any, caller: Caller) -> None:
     with pytest.raises(mc.ContractViolationError, match=r"the plug-in sound breaks a rule .*endpoints\(\)"):
         caller.connect(having(endpoints=lambda _: endpoints), transport=Answers())
+
+
+def unlucky(_: Any) -> Any:
+    raise KeyError("a-secret-value")
+
+
+@attrs.frozen(kw_only=True)
+class Unlucky(Settings):
+    """Settings with a converter that quotes what it was given."""
+
+    password: Any = setting(doc="A password.", secret=True, converter=unlucky)
+
+
+def test_a_converter_that_crashes_is_named_without_what_it_was_given(caller: Caller) -> None:
+    with pytest.raises(mc.ContractViolationError, match="raises ConfigurationError only, not KeyError") as raised:
+        caller.connect(having(settings_type=Unlucky), password="a-secret-value")
+    assert "a-secret-value" not in f"{raised.value!r} {raised.value.__cause__!r} {raised.value.__context__!r}"
 
 
 @pytest.mark.parametrize("name", ["__init__", "endpoints"])

@@ -417,7 +417,111 @@ class BadlyRead(AcmeProvider):
         return mapping.source_from(payload, raw=self.raw(payload))
 
 
+class ListsLikeARecord(AcmeProvider):
+    def list_sources(self, cursor):
+        page = yield from super().list_sources(cursor)
+        for source in page.items:
+            assert mapping._STAGES[source.vendor_state]
+        return page
+
+
+class DropsWhatItCannotRead(AcmeProvider):
+    def list_sources(self, cursor):
+        page = yield from super().list_sources(cursor)
+        return Page(tuple(source for source in page.items if source.stage is not mc.Stage.UNKNOWN), page.next)
+
+
+class SuccessIsTheDefault(AcmeProvider):
+    def delete_source(self, source_id):
+        task = yield from super().delete_source(source_id)
+        unknown = task.status is mc.TaskStatus.UNKNOWN
+        return attrs.evolve(task, status=mc.TaskStatus.SUCCESS) if unknown else task
+
+
+class TrustsLogins(AcmeProvider):
+    def refresh_credentials(self):
+        body = json.dumps({"username": self.settings.username, "password": self.settings.password}).encode()
+        path, headers = url_path("v1", "sessions"), {"Content-Type": "application/json"}
+        response = yield Request(method="POST", path=path, headers=headers, body=body, repeatable=True)
+        self._session = mapping.Session(response.json()["session"])
+
+
+class TriesOnceMore(AcmeProvider):
+    def delete_source(self, source_id):
+        try:
+            return (yield from super().delete_source(source_id))
+        except mc.ServerError:
+            return (yield from super().delete_source(source_id))
+
+
+class OptimisticDelete(AcmeProvider):
+    def delete_source(self, source_id):
+        try:
+            return (yield from super().delete_source(source_id))
+        except mc.OutcomeUnknownError:
+            return mc.TaskInfo.finished(mc.Operation.DELETE_SOURCE, entity_id=source_id)
+
+
+class TrimsIds(AcmeProvider):
+    def describe_source(self, source_id):
+        return (yield from super().describe_source(source_id.strip()))
+
+
+class Printing(AcmeProvider):
+    def refresh_credentials(self):
+        print(f"logging in with {self.settings.password}")  # noqa: T201  # the fault
+        yield from super().refresh_credentials()
+
+
+class OneCursor(AcmeProvider):
+    def list_sources(self, cursor):
+        self._cursor = cursor if cursor is None else self._cursor
+        page = yield from super().list_sources(self._cursor)
+        self._cursor = page.next
+        return page
+
+
+class CannotBeChecked(AcmeProvider):
+    def check_logins(self):
+        yield from ()
+        raise mc.AuthenticationError("no", provider=self.name, status=401)
+
+
 VARIANTS = (
+    Variant(
+        fault="a list that fails on a new state",
+        check="a list with odd fields is no crash and drops nothing",
+        provider=ListsLikeARecord,
+    ),
+    Variant(
+        fault="a list that drops what it cannot read",
+        check="a list with odd fields is no crash and drops nothing",
+        provider=DropsWhatItCannotRead,
+    ),
+    Variant(
+        fault="success where nothing is known",
+        check="a change with an odd answer is no crash and no success",
+        provider=SuccessIsTheDefault,
+    ),
+    Variant(
+        fault="a login's answer taken as it comes",
+        check="a login that is answered oddly is no crash",
+        provider=TrustsLogins,
+    ),
+    Variant(
+        fault="a second deletion after a failure",
+        check="a change that fails at the vendor is not sent again",
+        provider=TriesOnceMore,
+    ),
+    Variant(
+        fault="a lost deletion is a success",
+        check="a change whose answer is lost is sent once",
+        provider=OptimisticDelete,
+    ),
+    Variant(fault="ids without their blanks", check="no id reaches another resource", provider=TrimsIds),
+    Variant(fault="a password on the screen", check="no secret is in what a user sees", provider=Printing),
+    Variant(fault="one cursor for all lists", check="two lists are read side by side", provider=OneCursor),
+    Variant(fault="a login that cannot be checked", check="a connection can be checked", provider=CannotBeChecked),
     Variant(fault="declared but not working", check="a task can be cancelled", provider=CancelsNothing),
     Variant(fault="working but not declared", check="what is written is declared", provider=TooModest),
     Variant(fault="unsupported without a reason", check="what is not offered says why", provider=Speechless),

@@ -15,15 +15,22 @@ import migrate_core as mc
 from migrate_core.provider import Response
 from migrate_core.testing._conformance.bench import CHANGES, READS, Bench
 from migrate_core.testing._conformance.values import enums_in, faults_in
-from migrate_core.testing._conformance.wire import always, as_json, replayed
+from migrate_core.testing._conformance.wire import always, as_json, nth, replayed
+
+_LISTS: Mapping[mc.Operation, mc.Operation] = {
+    mc.Operation.LIST_SOURCES: mc.Operation.DESCRIBE_SOURCE,
+    mc.Operation.LIST_PAIRINGS: mc.Operation.DESCRIBE_PAIRING,
+    mc.Operation.LIST_TASKS: mc.Operation.GET_TASK,
+}
+"""The lists, and what makes something to be listed."""
 
 _DESCRIBED = (mc.Operation.DESCRIBE_SOURCE, mc.Operation.DESCRIBE_PAIRING, mc.Operation.GET_TASK)
 _WORD = "A-WORD-THAT-NOBODY-KNOWS"
 _NUMBER = 987_654_321
 _CANARY = "canary-in-an-answer"
 _ODD: tuple[Any, ...] = ({}, [None], "", -1, 1e300, True)
-_READABLE = (mc.MalformedResponseError, mc.ApiError, mc.OutcomeUnknownError)
-_NO_ANSWERS = (b"", b"<html>a proxy's page</html>", b"null", b"[]", b'"text"', b"{}", b"[" * 100_000, b"\xff\xfe")
+READABLE = (mc.MalformedResponseError, mc.ApiError, mc.OutcomeUnknownError)
+NO_ANSWERS = (b"", b"<html>a proxy's page</html>", b"null", b"[]", b'"text"', b"{}", b"[" * 100_000, b"\xff\xfe")
 
 _GONE: Any = object()
 
@@ -64,27 +71,66 @@ class Answers:
         for before, after, where in _changed(bench, lambda old: [{**old, "new": 1}] if isinstance(old, dict) else []):
             assert after == before, f"a new field in {where or 'the answer'} changes what is read"
 
+    def test_a_list_with_odd_fields_is_no_crash_and_drops_nothing(self, bench: Bench) -> None:
+        """Change each field of a listed object in turn: it is listed all the same, or the answer is malformed."""
+        for operation in bench.among(tuple(_LISTS)):
+            bench.subject(_LISTS[operation])
+            call = bench.call(operation)
+            bench.caller(call())
+            with bench.wire.planned():
+                count = len(bench.caller(call()))
+                answer = bench.wire.answers[0]
+            for changed, where in _variants(answer.json(), _any_oddity):
+                with bench.wire.planned(nth(0, as_json(changed, like=answer))):
+                    found = _described(bench, call)
+                if found is None or "." not in where:
+                    continue
+                assert not [fault for one in found for fault in _but_sizes(_value(one))], f"{where} is odd"
+                assert len(found) == count or where.rpartition(".")[2].isdigit(), f"{where} is odd: an item is dropped"
+
+    def test_a_change_with_an_odd_answer_is_no_crash_and_no_success(self, bench: Bench) -> None:
+        """Change each field of the answer to a change: what becomes of it is not made up."""
+        bench.warm()
+        for operation in bench.among(CHANGES):
+            call = bench.call(operation)
+            with bench.wire.planned():
+                before = bench.caller(call())
+                answers = bench.wire.answers
+            if len(answers) != 1 or not answers[0].body:
+                continue
+            for changed, where in _variants(answers[0].json(), _any_oddity):
+                call = bench.call(operation)
+                with bench.wire.planned(nth(0, as_json(changed, like=answers[0]))):
+                    task = _described(bench, call)
+                if task is None:
+                    continue
+                assert not list(faults_in(task)), f"{operation.value}: {where} is odd"
+                succeeds = task.status is mc.TaskStatus.SUCCESS
+                assert before.done or not succeeds, f"{operation.value}: {where} is odd, and the change is done"
+                registered = operation is mc.Operation.REGISTER_SOURCE and succeeds
+                assert not registered or isinstance(task.result, str), f"{where} is odd, and so is the new id"
+
     def test_a_body_that_is_none_is_malformed(self, bench: Bench) -> None:
         """Answer reads with pages of proxies, empty bodies and other JSON."""
         for operation in bench.among(READS):
             call = bench.call(operation)
             bench.caller(call())
-            for body in _NO_ANSWERS:
+            for body in NO_ANSWERS:
                 with bench.wire.planned(always(Response(status=200, body=body))):
                     error = bench.refusal(call)
                 bare = bench.simulator.whole_lists and operation.value.startswith("list_")
                 empty = body == b"{}" or (body == b"[]" and bare)
-                assert isinstance(error, _READABLE) or empty, f"{operation.value} takes {body[:30]!r} for an answer"
+                assert isinstance(error, READABLE) or empty, f"{operation.value} takes {body[:30]!r} for an answer"
 
     def test_a_change_whose_answer_is_none_says_so(self, bench: Bench) -> None:
         """Answer changes with what cannot be read: they are done, or nobody knows; never a crash."""
         bench.warm()
         for operation in bench.among(CHANGES):
-            for body in _NO_ANSWERS:
+            for body in NO_ANSWERS:
                 call = bench.call(operation)
                 with bench.wire.planned(always(partial(_garbled, body))):
                     error = bench.refusal(call)
-                assert error is None or isinstance(error, _READABLE), f"{operation.value} raises {error!r}"
+                assert error is None or isinstance(error, READABLE), f"{operation.value} raises {error!r}"
 
     def test_raw_is_the_answer_and_keeps_no_secret(self, bench: Bench) -> None:
         """Give the vendor's answer as it came: read-only, redacted, and not at all with keep_raw=False."""
@@ -105,6 +151,21 @@ def _unheard_of(old: Any) -> Sequence[Any]:
     if isinstance(old, str):
         return (_WORD,)
     return (_NUMBER,) if isinstance(old, int) and not isinstance(old, bool) else ()
+
+
+def _any_oddity(old: Any) -> Sequence[Any]:
+    """Give all that may stand in the place of a value."""
+    return (*_unheard_of(old), _GONE, None, *_ODD)
+
+
+def odd_forms(answer: Response) -> Iterator[Any]:
+    """Give the JSON of an answer again and again, each time with one value that is odd."""
+    try:
+        value = answer.json()
+    except mc.MalformedResponseError:
+        return
+    for changed, _ in _variants(value, _any_oddity):
+        yield changed
 
 
 def _garbled(body: bytes, answer: Response) -> Response:
@@ -156,7 +217,7 @@ def _described(bench: Bench, call: Callable[[], Any]) -> Any:
         found.append(bench.caller(call()))
 
     error = bench.refusal(keep)
-    assert error is None or isinstance(error, _READABLE), f"a changed answer raises {error!r}"
+    assert error is None or isinstance(error, READABLE), f"a changed answer raises {error!r}"
     return _value(found[0]) if found else None
 
 

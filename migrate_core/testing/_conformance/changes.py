@@ -31,6 +31,7 @@ class Changes:
         bench.warm()
         for operation in bench.among(CHANGES):
             steps = len(bench.requests(bench.call(operation)))
+            assert steps, f"{operation.value} asks nobody"
             for number in range(steps):
                 before = _count(bench, operation)
                 call = bench.call(operation)
@@ -39,11 +40,23 @@ class Changes:
                 assert error is None or isinstance(error, mc.OutcomeUnknownError), (
                     f"{operation.value}: the answer of request {number + 1} is lost, and the caller hears {error!r}"
                 )
+                assert error or len(sent) > number + 1, f"{operation.value}: the answer is lost, and nobody looks"
                 unique = Counter(
-                    (request.method, request.target, request.body) for request in sent if not request.repeatable
+                    (request.method, request.path, request.body) for request in sent if not request.repeatable
                 )
                 assert max(unique.values(), default=0) <= 1, f"{operation.value}: a change is sent twice"
                 assert _count(bench, operation) <= before + 1, f"{operation.value}: the change happens twice"
+
+    def test_a_change_that_fails_at_the_vendor_is_not_sent_again(self, bench: Bench) -> None:
+        """Answer 503 after a change took effect: nobody knows what happened, so it is not sent a second time."""
+        bench.warm()
+        for operation in bench.among(CHANGES):
+            for number in range(len(bench.requests(bench.call(operation)))):
+                call = bench.call(operation)
+                with bench.wire.planned(nth(number, _failed)) as sent:
+                    error = bench.refusal(call)
+                changes = Counter((one.method, one.path, one.body) for one in sent if not one.repeatable)
+                assert max(changes.values(), default=0) <= 1, f"{operation.value}: a change is sent twice ({error!r})"
 
     def test_a_change_that_was_turned_away_is_sent_again(self, bench: Bench) -> None:
         """Answer 429 once: nothing was done, so the change is sent again, and happens once."""
@@ -54,6 +67,10 @@ class Changes:
                 error = bench.refusal(call)
             assert error is None, f"{operation.value} raises {error!r}"
             assert _count(bench, operation) <= before + 1
+
+
+def _failed(_: Response) -> Response:
+    return Response(status=503)
 
 
 def _count(bench: Bench, operation: mc.Operation) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from migrate_core.testing._conformance.bench import WITH_ID, Bench
 _IO = ("open", "socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.system", "time.sleep")
 _CODE = (".py", ".pyc", ".so", ".pyd")
 _QUESTIONS = ("refresh_credentials", "check_logins", "close_session")
+_PLAIN = ("has_credentials", "can_renew", "authenticate", "error_from")
 
 
 class Flows:
@@ -115,7 +115,7 @@ class _Watch:
     def over(self, provider: type[BaseProvider]) -> type[BaseProvider]:
         """Give a class whose flows are watched."""
         names = [operation.value for operation in mc.Operation if overrides(provider, operation)]
-        watched = {name: self._watched(getattr(provider, name)) for name in (*names, *_QUESTIONS)}
+        watched = {name: self._watched(getattr(provider, name)) for name in (*names, *_QUESTIONS, *_PLAIN)}
         return type(provider.__name__, (provider,), watched)
 
     def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,7 +135,12 @@ class _Watch:
                 except Exception as error:
                     resume, value = inner.throw, error
 
-        return flow if inspect.isgeneratorfunction(method) else method
+        @functools.wraps(method)
+        def plain(*arguments: Any, **more: Any) -> Any:
+            with self._step(method.__name__):
+                return method(*arguments, **more)
+
+        return plain if method.__name__ in _PLAIN else flow
 
     @contextmanager
     def _step(self, name: str) -> Generator[None]:

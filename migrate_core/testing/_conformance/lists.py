@@ -52,6 +52,16 @@ class Lists:
                 bench.caller.next(iterator)
             assert len(sent) == 1, "more than a page is read for the first item"
 
+    def test_two_lists_are_read_side_by_side(self, bench: Bench) -> None:
+        """Read a list while another one is being read: neither loses its place."""
+        for resource, add in _listed(bench):
+            added = set(add(_MANY[0]))
+            one, two = resource.list(), resource.list()
+            first = {bench.caller.next(one).id for _ in range(_MANY[0] // 2)}
+            second = {item.id for item in bench.caller.list(two)}
+            first |= {item.id for item in bench.caller.list(one)}
+            assert (first, second) == (added, added), "two lists disturb each other"
+
     def test_a_list_that_grows_while_it_is_read_gives_what_was_there(self, bench: Bench) -> None:
         """Add items while a list is read."""
         for resource, add in _listed(bench):

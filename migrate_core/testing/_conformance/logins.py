@@ -9,10 +9,13 @@ import attrs
 import pytest
 
 import migrate_core as mc
-from migrate_core.provider import BaseProvider, Flow
+from migrate_core.provider import BaseProvider, Flow, Response
+from migrate_core.testing._conformance.answers import NO_ANSWERS, READABLE, odd_forms
 from migrate_core.testing._conformance.bench import READS, Bench
+from migrate_core.testing._conformance.wire import as_json, nth
 
 _CALLERS = 8
+_MOST_LOGINS = 8
 
 
 class Logins:
@@ -69,6 +72,26 @@ class Logins:
                 refused += error is not None
             assert refused or not secrets & set(given), "whatever the secret is, the simulator lets in"
 
+    def test_a_connection_can_be_checked(self, bench: Bench) -> None:
+        """Try what can be tried without changing anything: all of it works, further logins too."""
+        bench.among(READS)
+        for kind in bench.simulator.kinds:
+            checks = bench.caller(bench.connect(kind).check())
+            assert [check for check in checks if check.result is mc.CheckResult.ERROR] == []
+
+    def test_a_login_that_is_answered_oddly_is_no_crash(self, bench: Bench) -> None:
+        """Answer logins with bodies that are none, and with fields missing, null or of another type."""
+        for kind in bench.simulator.kinds:
+            answer = _answer_of_login(bench, kind)
+            changed = [] if answer is None else [as_json(one, like=answer) for one in odd_forms(answer)]
+            bodies = [] if answer is None else [attrs.evolve(answer, body=body) for body in NO_ANSWERS]
+            for odd in (*changed, *bodies):
+                client = bench.connect(kind)
+                with bench.wire.planned(nth(0, odd)) as sent:
+                    error = bench.refusal(partial(_first_read, bench, client))
+                assert error is None or isinstance(error, READABLE), f"{odd.body[:60]!r}: {error!r}"
+                assert len(sent) < _MOST_LOGINS, f"{odd.body[:60]!r} leads to {len(sent)} requests"
+
     def test_closing_twice_is_fine_and_a_closed_client_says_so(self, bench: Bench) -> None:
         """Log out, without a complaint."""
         client = bench.connect()
@@ -77,6 +100,18 @@ class Logins:
             bench.caller(client.close())
         with pytest.raises(mc.ConfigurationError, match="closed"):
             bench.caller(_first_read(bench, client))
+
+
+def _answer_of_login(bench: Bench, kind: str) -> Response | None:
+    """Give what the first request of a connection is answered with, if that is a login."""
+    client = bench.connect(kind)
+    with bench.wire.planned() as sent:
+        bench.caller(_first_read(bench, client))
+        first = bench.wire.answers[0]
+        cold = len(sent)
+    with bench.wire.planned() as sent:
+        bench.caller(_first_read(bench, client))
+    return first if len(sent) < cold else None
 
 
 def _first_read(bench: Bench, client: Any) -> Any:

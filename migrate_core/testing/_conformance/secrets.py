@@ -24,8 +24,10 @@ _SHORTEST = 6
 class Secrets:
     """What nobody but the vendor may see."""
 
-    def test_no_secret_is_in_what_a_user_sees(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-        """Do everything with the log open, and look for each secret in all that came of it."""
+    def test_no_secret_is_in_what_a_user_sees(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Do everything with the log open, and look for each secret in all that came of it, or was printed."""
         caplog.set_level(logging.DEBUG)
         seen: list[str] = []
         sent: list[Request] = []
@@ -38,7 +40,7 @@ class Secrets:
                     seen += _forms(bench.caller(call()))
                 sent += requests
         secrets = _secrets(bench, sent)
-        seen += [request.target for request in sent] + [caplog.text]
+        seen += [*(request.target for request in sent), caplog.text, *capsys.readouterr()]
         assert _found(secrets, seen) == []
 
     def test_no_secret_is_in_an_error(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

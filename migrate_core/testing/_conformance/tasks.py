@@ -59,6 +59,7 @@ class Tasks:
         assert [fault for info in seen for fault in faults_in(info)] == []
         reported = [info.progress for info in seen if info.progress is not None]
         assert reported == sorted(reported), "the progress goes back"
+        assert max(reported, default=100.0) > 1, "the progress is a share, and not in percent"
         assert all(info.status in (mc.TaskStatus.QUEUED, mc.TaskStatus.RUNNING) for info in seen[:-1])
         _in_order(resumed.info)
 
@@ -87,8 +88,9 @@ class Tasks:
         bench.need(mc.Operation.CANCEL_TASK, mc.Operation.GET_TASK)
         task = bench.caller(bench.client.tasks.cancel(bench.simulator.add_task(seconds=_LONG)))
         assert task.done or task.info.cancel_requested
+        seen = bench.caller(bench.client.tasks.get(task.id))
         with pytest.raises(mc.TaskCancelledError):
-            bench.caller(task.wait(timeout=600.0))
+            bench.caller(seen.wait(timeout=600.0))
 
     def test_a_task_that_the_vendor_forgot_ends_the_wait(self, bench: Bench) -> None:
         """Lose a task: the wait ends with NotFoundError, not never."""
@@ -117,6 +119,8 @@ class Tasks:
         bench.need(mc.Operation.GET_TASK)
         if not tcp:
             pytest.skip("another process has no other door")
+        if "<locals>" in bench.provider.__qualname__:
+            pytest.skip("another process cannot import a class that a function makes")
         task = bench.caller(bench.client.tasks.get(bench.simulator.add_task(seconds=_LONG)))
         assert _elsewhere(bench, task.token) in (["queued"], ["running"])
         bench.simulator.clock.sleep(_LONG + 1)
@@ -153,7 +157,7 @@ def _elsewhere(bench: Bench, token: str) -> list[str]:
     }
     done = subprocess.run(  # noqa: S603  # this Python, and our own script
         [sys.executable, "-c", _SCRIPT],
-        input=json.dumps(given),
+        input=json.dumps(given, default=str),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,

@@ -32,11 +32,13 @@ def faults_in(value: Any, path: str = "") -> Iterator[str]:
         held = getattr(value, field.name)
         where = f"{path}.{field.name}" if path else field.name
         yield from _faults(held, hints[field.name], where)
-        if field.name.endswith("_bytes") and isinstance(held, int) and held < 0:
+        if not isinstance(held, int | float):
+            continue
+        if field.name.endswith("_bytes") and held < 0:
             yield f"{where} is {held}: a size is not negative"
-        if field.name in ("percent", "progress") and held is not None and not 0 <= held <= 100:
+        if field.name in ("percent", "progress") and not 0 <= held <= 100:
             yield f"{where} is {held}: a percentage is between 0 and 100"
-        if field.name in ("memory_bytes", "size_bytes") and held is not None and 0 < held < _LEAST_BYTES:
+        if field.name in ("memory_bytes", "size_bytes") and 0 < held < _LEAST_BYTES:
             yield f"{where} is {held}: that is no number of bytes"
 
 

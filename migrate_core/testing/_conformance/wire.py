@@ -23,6 +23,10 @@ Planned: TypeAlias = Response | Callable[[Response], Response] | None
 Plan: TypeAlias = Callable[[Request], Planned]
 
 
+_MOST_REQUESTS = 5000
+"""What no plan needs; whoever sends more goes in circles."""
+
+
 def _pass(_: Request) -> None:
     return None
 
@@ -61,6 +65,8 @@ class Wire:
     def take(self, request: Request) -> Planned:
         """Keep a request, and tell what happens to it."""
         self.sent.append(request)
+        if len(self.sent) > _MOST_REQUESTS:
+            raise AssertionError(f"{_MOST_REQUESTS} requests, and no end")
         return self._plan(request)
 
     def give(self, answer: Response, planned: Planned) -> Response:
