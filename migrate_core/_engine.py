@@ -162,8 +162,9 @@ class Engine:
             if option not in capability.options:
                 raise UnsupportedOptionError(self.provider.name, operation, option, capability.options)
 
-    def preview(self, operation: Operation, flow: Flow[Any]) -> Request:
-        """Give the first request of a flow; nothing is sent."""
+    def preview(self, operation: Operation, verb: Callable[[T], Flow[Any]], about: T) -> Request:
+        """Give the first request of an operation; nothing is sent."""
+        flow = self._asked(operation, verb, about)
         self._keep(_contract.broken_flow(flow), operation)
         try:
             return self._step(operation, next, flow)

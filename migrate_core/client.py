@@ -53,7 +53,7 @@ class BaseClient:
         return spec
 
     def _preview(self, spec: SourceSpec) -> Request:
-        return self._engine.preview(Operation.REGISTER_SOURCE, self._provider.register_source(spec))
+        return self._engine.preview(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
 
 
 class Client(BaseClient):

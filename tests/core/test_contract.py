@@ -337,6 +337,15 @@ def test_a_flow_that_asks_to_be_restarted_must_know_how(caller: Caller) -> None:
         caller(client.sources.describe("s-1"))
 
 
+@pytest.mark.parametrize("register", [crashes, giving(None, "POST /s"), lambda *_: 7])
+def test_a_preview_that_breaks_a_rule_is_the_plug_ins_fault(register: Any, caller: Caller) -> None:
+    cls = having(capabilities={mc.Operation.REGISTER_SOURCE: FULL}, register_source=register)
+    client = caller.connect(cls, transport=Answers())
+    with pytest.raises(mc.ContractViolationError) as raised:
+        client.sources.preview(mc.SourceSpec(name="web-1"))
+    assert raised.value.operation is mc.Operation.REGISTER_SOURCE
+
+
 def test_checks_that_are_none_are_the_plug_ins_fault(caller: Caller) -> None:
     client = caller.connect(having(check_logins=giving(["ok"])), transport=Answers((200, {})), clock=VirtualClock())
     check = caller(client.check())[-1]

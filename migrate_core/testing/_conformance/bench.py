@@ -98,7 +98,7 @@ class Bench:
 
     def warm(self) -> None:
         """Log in, so that what is sent from now on is the operation alone."""
-        self.do(self.among(READS)[0])
+        self.do(self.among((*READS, *CHANGES))[0])
 
     def source(self) -> str:
         """Make a source to work on; gives its id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -33,7 +33,7 @@ class Logins:
             logins: list[str] = []
             client = bench.connect(kind, provider=_counting(bench.provider, logins))
             for _ in range(3):
-                bench.caller(_first_read(bench, client))
+                bench.caller(_reading(bench, client)())
             assert len(logins) <= 1, f"{len(logins)} logins for three calls"
 
     def test_many_callers_log_in_once(self, bench: Bench) -> None:
@@ -42,7 +42,7 @@ class Logins:
             logins: list[str] = []
             client = bench.connect(kind, provider=_counting(bench.provider, logins))
             for begun in range(1, 3):
-                bench.caller.together([partial(_first_read, bench, client)] * _CALLERS)
+                bench.caller.together([_reading(bench, client)] * _CALLERS)
                 assert len(logins) <= begun, f"{_CALLERS} callers log in {len(logins) - begun + 1} times"
                 bench.simulator.expire_logins()
 
@@ -51,24 +51,24 @@ class Logins:
         for kind in bench.simulator.kinds:
             client = bench.connect(kind)
             for _ in range(3):
-                bench.caller(_first_read(bench, client))
+                bench.caller(_reading(bench, client)())
                 bench.simulator.expire_logins()
 
     def test_wrong_credentials_are_refused_and_not_tried_again(self, bench: Bench) -> None:
         """Replace each secret by another one: AuthenticationError, and no second attempt that could lock an account."""
         secrets = {field.name for field in attrs.fields(bench.provider.settings_type) if field.metadata.get("secret")}
         for kind in bench.simulator.kinds:
-            most = len(bench.requests(partial(_first_read, bench, bench.connect(kind))))
+            most = len(bench.requests(_reading(bench, bench.connect(kind))))
             given = bench.simulator.settings(kind) if kind else bench.simulator.settings()
             refused = 0
             for name in secrets & set(given):
                 wrong: Any = {name: f"{given[name][::-1]}-wrong"}
-                client = bench.connect(kind, **wrong)
+                read = _reading(bench, bench.connect(kind, **wrong))
                 with bench.wire.planned() as sent:
-                    error = bench.refusal(partial(_first_read, bench, client))
+                    error = bench.refusal(read)
                 assert error is None or type(error) is mc.AuthenticationError, f"a wrong {name} raises {error!r}"
                 assert len(sent) <= most, f"a wrong {name} is tried again"
-                assert given[name] not in f"{error} {error!r}"
+                assert wrong[name] not in f"{error} {error!r}"
                 refused += error is not None
             assert refused or not secrets & set(given), "whatever the secret is, the simulator lets in"
 
@@ -86,38 +86,38 @@ class Logins:
             changed = [] if answer is None else [as_json(one, like=answer) for one in odd_forms(answer)]
             bodies = [] if answer is None else [attrs.evolve(answer, body=body) for body in NO_ANSWERS]
             for odd in (*changed, *bodies):
-                client = bench.connect(kind)
+                read = _reading(bench, bench.connect(kind))
                 with bench.wire.planned(nth(0, odd)) as sent:
-                    error = bench.refusal(partial(_first_read, bench, client))
+                    error = bench.refusal(read)
                 assert error is None or isinstance(error, READABLE), f"{odd.body[:60]!r}: {error!r}"
                 assert len(sent) < _MOST_LOGINS, f"{odd.body[:60]!r} leads to {len(sent)} requests"
 
     def test_closing_twice_is_fine_and_a_closed_client_says_so(self, bench: Bench) -> None:
         """Log out, without a complaint."""
         client = bench.connect()
-        bench.caller(_first_read(bench, client))
+        bench.caller(_reading(bench, client)())
         for _ in range(2):
             bench.caller(client.close())
         with pytest.raises(mc.ConfigurationError, match="closed"):
-            bench.caller(_first_read(bench, client))
+            bench.caller(_reading(bench, client)())
 
 
 def _answer_of_login(bench: Bench, kind: str) -> Response | None:
     """Give what the first request of a connection is answered with, if that is a login."""
-    client = bench.connect(kind)
+    read = _reading(bench, bench.connect(kind))
     with bench.wire.planned() as sent:
-        bench.caller(_first_read(bench, client))
+        bench.caller(read())
         first = bench.wire.answers[0]
         cold = len(sent)
     with bench.wire.planned() as sent:
-        bench.caller(_first_read(bench, client))
+        bench.caller(read())
     return first if len(sent) < cold else None
 
 
-def _first_read(bench: Bench, client: Any) -> Any:
-    """Begin to read something that needs nothing to be there."""
+def _reading(bench: Bench, client: Any) -> Callable[[], Any]:
+    """Prepare to read something, if possible what needs nothing to be there."""
     lists = [one for one in bench.among(READS) if one.value.startswith("list_")]
-    return bench.call((lists or bench.among(READS))[0], client)()
+    return bench.call((lists or bench.among(READS))[0], client)
 
 
 def _counting(provider: type[BaseProvider], logins: list[str]) -> type[BaseProvider]:
