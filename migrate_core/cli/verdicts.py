@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -50,6 +52,16 @@ class _Recorder:
         self._only = only
         self._on_check = on_check
         self._done = self._total = 0
+        self._session: pytest.Session | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+
+    def stop(self) -> None:
+        """End after the check that is running, so that it closes what it opened."""
+        if self._session is None:
+            raise KeyboardInterrupt
+        self._session.shouldstop = "interrupted"
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if self._only in _name(item.nodeid)]
@@ -86,9 +98,10 @@ def verdicts(
         KeyboardInterrupt: the suite was interrupted.
     """
     recorder = _Recorder("_".join(only.split()), on_check)
-    with _alone() as folder:
+    with _alone() as folder, _interrupting(recorder.stop):
         options = ["-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--import-mode", "importlib"]
-        without = ("terminal", "cacheprovider", "unraisableexception", "threadexception")  # the last two mind Ctrl-C
+        # The last two may blame a check for what an earlier one left.
+        without = ("terminal", "cacheprovider", "unraisableexception", "threadexception")
         plain = ["--noconftest", "-p", "migrate_core._pytest", *(f"-pno:{name}" for name in without)]
         strict = ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
         suite = ["--migrate-provider", provider, "--pyargs", _SUITE]
@@ -115,6 +128,21 @@ def _alone() -> Generator[Path]:
         finally:
             os.environ.clear()
             os.environ.update(kept)
+
+
+@contextmanager
+def _interrupting(stop: Callable[[], object]) -> Iterator[None]:
+    """Let the first Ctrl-C ask for an orderly end, and a second one end at once."""
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, kept)
+        stop()
+
+    kept = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 @contextmanager
