@@ -20,7 +20,7 @@ import pytest
 import trustme
 
 import migrate_core as mc
-from migrate_core import _httpx
+from migrate_core import _httpx, _tls
 from migrate_core._httpx import HttpxTransports
 from migrate_core._lanes import AsyncLanes, Lanes
 from migrate_core.clock import Deadline, SystemClock
@@ -520,7 +520,7 @@ def contexts_counted() -> Iterator[list[ssl.SSLContext]]:
         made.append(make(cls, *given, **named))
         return made[-1]
 
-    _httpx._made.cache_clear()
+    _tls._made.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl.SSLContext, "__new__", counting)
         yield made

@@ -24,7 +24,7 @@ ROOMS = {
     *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
     *("profiles", "secrets", "shapes"),
     *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract", "_public"),
-    *("_pytest", "_lanes"),
+    *("_pytest", "_lanes", "_exchange", "_proxies", "_tls"),
     *("testing", "cli"),
 }
 
