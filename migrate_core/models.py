@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import enum
 import functools
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import attrs
+
+from migrate_core.errors import MalformedResponseError
+
+C = TypeVar("C", bound=type)
 
 
 class Stage(enum.Enum):
@@ -132,7 +137,58 @@ def _is_secret(key: Any) -> bool:
     return _SECRET_KEY.search(str(key)) is not None
 
 
-def _raw() -> Any:
+class Unread:
+    """A vendor's answer that nobody has asked for yet: most never do, so it is neither parsed nor copied before.
+
+    Args:
+        payload: the answer, parsed or as it came.
+    """
+
+    __slots__ = ("_payload",)
+
+    def __init__(self, payload: bytes | Mapping[str, Any]) -> None:
+        self._payload = payload
+
+    def read(self) -> ReadOnlyDict:
+        """Give it read-only, without its secrets.
+
+        Raises:
+            MalformedResponseError: it is nested too deeply to be an answer that anybody meant.
+        """
+        try:
+            payload = json.loads(self._payload) if isinstance(self._payload, bytes) else self._payload
+            return ReadOnlyDict(read_only(payload))
+        except RecursionError:
+            raise MalformedResponseError("the answer is nested too deeply") from None
+
+
+class _Raw:
+    """The attribute ``raw`` of a model: what is `Unread` is read when somebody looks, pickles, copies or prints it."""
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            return self
+        value = self._slot.__get__(model, owner)
+        if type(value) is Unread:
+            value = value.read()
+            self._slot.__set__(model, value)
+        return value
+
+    def __set__(self, model: Any, value: Any) -> None:
+        self._slot.__set__(model, value)
+
+
+def read_when_asked(cls: C) -> C:
+    """Let the attribute ``raw`` of a slotted class be read when somebody asks for it."""
+    cls.raw = _Raw(cls.raw)  # type: ignore[attr-defined]
+    return cls
+
+
+def raw_field() -> Any:
+    """Declare the attribute ``raw``; it is in no repr and in no comparison."""
     return attrs.field(factory=ReadOnlyDict, repr=False, eq=False)
 
 
@@ -203,6 +259,7 @@ class Target:
     locked: bool | None = None
 
 
+@read_when_asked
 @attrs.frozen(kw_only=True)
 class SourceServer:
     """A machine to be moved, as its vendor describes it.
@@ -223,7 +280,7 @@ class SourceServer:
     target: Target | None = None
     connected: bool | None = None
     registered_at: datetime | None = None
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()
 
 
 @attrs.frozen(kw_only=True)
@@ -253,6 +310,7 @@ class Site:
     kind: str = ""
 
 
+@read_when_asked
 @attrs.frozen(kw_only=True)
 class Pairing:
     """The trust between two sites."""
@@ -261,7 +319,7 @@ class Pairing:
     state: PairingState = PairingState.UNKNOWN
     local: Site = Site()
     remote: Site = Site()
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()
 
 
 @attrs.frozen(kw_only=True)

@@ -31,7 +31,17 @@ from migrate_core.errors import (
     MalformedResponseError,
     UnsupportedOperationError,
 )
-from migrate_core.models import Check, Pairing, PairingSpec, ReadOnlyDict, SourceServer, SourceSpec, read_only
+from migrate_core.models import (
+    Check,
+    Pairing,
+    PairingSpec,
+    ReadOnlyDict,
+    SourceServer,
+    SourceSpec,
+    Unread,
+    raw_field,
+    read_when_asked,
+)
 from migrate_core.operations import Capability, Operation, Support
 
 __all__ = [
@@ -62,6 +72,8 @@ CONTRACT = 2
 
 1: the seam as it began. 2: `BaseProvider.load_credentials`.
 """
+
+_NO_RAW = ReadOnlyDict()
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_ID = 1024
@@ -261,6 +273,7 @@ class TaskFailure:
     code: str = ""
 
 
+@read_when_asked
 @attrs.frozen(kw_only=True)
 class TaskInfo:
     """What is known of one asynchronous operation at the vendor.
@@ -287,7 +300,7 @@ class TaskInfo:
     ended_at: datetime | None = None
     needs_input: bool = False
     cancel_requested: bool = False
-    raw: Mapping[str, Any] = attrs.field(factory=ReadOnlyDict, repr=False, eq=False)
+    raw: Mapping[str, Any] = raw_field()
 
     @classmethod
     def finished(cls, operation: Operation, *, entity_id: str | None = None, result: Any = None) -> TaskInfo:
@@ -534,15 +547,18 @@ class BaseProvider(abc.ABC):
         yield from ()
 
     def raw(self, payload: Any) -> Any:
-        """Give `payload` as a model's ``raw``: read-only, redacted, and empty with ``keep_raw=False``.
+        """Give an answer as a model's ``raw``, where it is read-only, redacted, and empty with ``keep_raw=False``.
 
-        Raises:
-            MalformedResponseError: it is nested too deeply to be an answer that anybody meant.
+        Args:
+            payload: the whole answer, as a `Response`, which takes the least memory; or the object in it that the model
+                is of, parsed.
+
+        Returns:
+            What to pass as ``raw``; it is read when somebody asks the model for it.
         """
-        try:
-            return read_only(payload) if self.settings.keep_raw else ReadOnlyDict()
-        except RecursionError:
-            raise MalformedResponseError("the answer is nested too deeply") from None
+        if not self.settings.keep_raw:
+            return _NO_RAW
+        return Unread(payload.body if isinstance(payload, Response) else payload)
 
     def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
         """Register a machine; the task's result is the new source's id."""

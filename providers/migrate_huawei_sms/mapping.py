@@ -5,6 +5,7 @@ The tables stand in ``docs/vendors/huawei-sms.md``, section "Mapping".
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -15,7 +16,17 @@ from typing import Any, TypeVar
 
 import attrs
 
-from migrate_core.documents import decode, wire_of
+from migrate_core.documents import (
+    decode,
+    flag_in,
+    integer_in,
+    number_in,
+    object_in,
+    objects_in,
+    text_in,
+    texts_in,
+    wire_of,
+)
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
@@ -49,13 +60,10 @@ from migrate_core.models import (
 )
 from migrate_core.provider import Response
 from migrate_huawei_sms.models import (
-    DescribedSource,
-    EnvironmentCheck,
     ErrorBody,
     NetWork,
     ServerDisk,
     SourceDocument,
-    TaskByServerSource,
     document_from_json,
 )
 
@@ -100,12 +108,16 @@ _REPLICATION_STATES: Mapping[str, ReplicationState] = {
     "DELETING": ReplicationState.DISCONNECTED,
 }
 
+_OS_FAMILIES: Mapping[str, OsFamily] = {"LINUX": OsFamily.LINUX, "WINDOWS": OsFamily.WINDOWS}
+_FIRMWARES: Mapping[str, Firmware] = {"BIOS": Firmware.BIOS, "UEFI": Firmware.UEFI}
+
 _CHECK_RESULTS: Mapping[str, CheckResult] = {
     "OK": CheckResult.OK,
     "WARN": CheckResult.WARN,
     "ERROR": CheckResult.ERROR,
 }
 
+_SHORT = 255
 _BOOT_USES = ("BOOT", "OS")
 _MEBIBYTES_BELOW = 2**27
 _SECONDS_BELOW = 10**11
@@ -116,24 +128,28 @@ _BYTES_PER_MBIT = 125_000
 def source_from(payload: Mapping[str, Any], *, raw: Any) -> SourceServer:
     """Read a source from the query's answer or from an item of the list.
 
+    Fleets are described by the thousand, so this reads the fields that it needs and no more; the vendor's own object
+    of the same answer is `document_of`.
+
     Raises:
         MalformedResponseError: it has no id.
     """
-    document = decode(DescribedSource, payload)
-    if not document.id:
+    source_id, hostname, state = text_in(payload, "id"), text_in(payload, "hostname"), text_in(payload, "state")
+    if not source_id:
         raise MalformedResponseError("the source has no id", path="id")
+    task = object_in(payload, "current_task")
     return SourceServer(
-        id=document.id,
+        id=source_id,
         provider=NAME,
-        name=document.name or document.hostname or "",
-        stage=_STAGES.get((document.state or "").lower(), Stage.UNKNOWN),
-        vendor_state="/".join(filter(None, (document.state, document.migration_cycle))),
-        facts=_facts(document),
-        checks=tuple(map(_check, document.checks or ())),
-        replication=_replication(document),
-        target=_target(document.current_task),
-        connected=document.connected,
-        registered_at=moment(document.add_date),
+        name=text_in(payload, "name") or hostname or "",
+        stage=_STAGES.get((state or "").lower(), Stage.UNKNOWN),
+        vendor_state="/".join(filter(None, (state, text_in(payload, "migration_cycle")))),
+        facts=_facts(payload, hostname),
+        checks=tuple(map(_check, objects_in(payload, "checks"))),
+        replication=_replication(payload, task) if task is not None else None,
+        target=_target(task) if task is not None else None,
+        connected=flag_in(payload, "connected"),
+        registered_at=moment(integer_in(payload, "add_date")),
         raw=raw,
     )
 
@@ -156,68 +172,77 @@ def memory_bytes(value: int | None) -> int | None:
     return value * 2**20 if value < _MEBIBYTES_BELOW else value
 
 
-def _facts(document: DescribedSource) -> SourceFacts:
+def _facts(payload: Mapping[str, Any], hostname: str | None) -> SourceFacts:
     return SourceFacts(
-        hostname=document.hostname or None,
-        os_family=_os_family(document.os_type),
-        os_name=document.os_version or None,
-        firmware={"BIOS": Firmware.BIOS, "UEFI": Firmware.UEFI}.get(
-            (document.firmware or "").upper(), Firmware.UNKNOWN
-        ),
-        cpu_count=document.cpu_quantity,
-        memory_bytes=memory_bytes(document.memory),
-        disks=tuple(map(_disk, document.disks or ())),
-        nics=tuple(map(_nic, document.networks or ())),
+        hostname=hostname or None,
+        os_family=_OS_FAMILIES.get((text_in(payload, "os_type") or "").upper(), OsFamily.UNKNOWN),
+        os_name=text_in(payload, "os_version") or None,
+        firmware=_FIRMWARES.get((text_in(payload, "firmware") or "").upper(), Firmware.UNKNOWN),
+        cpu_count=integer_in(payload, "cpu_quantity"),
+        memory_bytes=memory_bytes(integer_in(payload, "memory")),
+        disks=tuple(map(_disk, objects_in(payload, "disks"))),
+        nics=tuple(map(_nic, objects_in(payload, "networks"))),
     )
 
 
-def _os_family(os_type: str | None) -> OsFamily:
-    return {"LINUX": OsFamily.LINUX, "WINDOWS": OsFamily.WINDOWS}.get((os_type or "").upper(), OsFamily.UNKNOWN)
-
-
-def _disk(disk: ServerDisk) -> Disk:
-    volumes = disk.physical_volumes or ()
-    uses = {disk.device_use, *(volume.device_use for volume in volumes)}
-    used = [size for volume in volumes if (size := _size(volume.used_size)) is not None]
+def _disk(disk: Mapping[str, Any]) -> Disk:
+    volumes = objects_in(disk, "physical_volumes")
+    uses = {text_in(disk, "device_use"), *(text_in(volume, "device_use") for volume in volumes)}
+    used = [size for volume in volumes if (size := _size(volume, "used_size")) is not None]
     return Disk(
-        name=disk.name or "",
-        size_bytes=_size(disk.size),
-        used_bytes=sum(used) if used else _size(disk.used_size),
-        is_boot=bool(disk.os_disk) or not uses.isdisjoint(_BOOT_USES),
+        name=text_in(disk, "name") or "",
+        size_bytes=_size(disk, "size"),
+        used_bytes=sum(used) if used else _size(disk, "used_size"),
+        is_boot=bool(flag_in(disk, "os_disk")) or not uses.isdisjoint(_BOOT_USES),
     )
 
 
-def _size(size: int | None) -> int | None:
+def _size(payload: Mapping[str, Any], name: str) -> int | None:
     """Take a size for what it is worth: there is none below nothing."""
+    size = integer_in(payload, name)
     return size if size is not None and size >= 0 else None
 
 
-def _nic(nic: NetWork) -> Nic:
-    return Nic(name=nic.name or "", mac=nic.mac or None, addresses=tuple(filter(None, (nic.ip, nic.ipv6))))
+def _nic(nic: Mapping[str, Any]) -> Nic:
+    addresses = filter(None, (text_in(nic, "ip"), text_in(nic, "ipv6")))
+    return Nic(name=text_in(nic, "name") or "", mac=text_in(nic, "mac") or None, addresses=tuple(addresses))
 
 
-def _check(check: EnvironmentCheck) -> Check:
-    parts = (check.error_or_warn, check.error_params, *(check.params or ()))
+def _check(check: Mapping[str, Any]) -> Check:
+    name, result = text_in(check, "name") or "", text_in(check, "result") or ""
+    code = text_in(check, "error_code") or ""
+    texts = (text_in(check, "error_or_warn"), text_in(check, "error_params"), *texts_in(check, "params"))
+    said = [text for text in texts if text]
+    if said or code or result not in _CHECK_RESULTS or len(name) > _SHORT:
+        return _check_saying(name, result, code, *said)
+    return _shared_check(name, result, code)
+
+
+def _check_saying(name: str, result: str, code: str, *said: str) -> Check:
     return Check(
-        name=check.name or "",
-        result=_CHECK_RESULTS.get((check.result or "").upper(), CheckResult.UNKNOWN),
-        code=check.error_code or "",
-        message=", ".join(dict.fromkeys(filter(None, parts))),
+        name=name,
+        result=_CHECK_RESULTS.get(result.upper(), CheckResult.UNKNOWN),
+        code=code,
+        message=", ".join(dict.fromkeys(said)),
     )
 
 
-def _replication(document: DescribedSource) -> Replication | None:
-    task = document.current_task
-    if task is None or not task.id:
+_shared_check = functools.lru_cache(256)(_check_saying)
+"""A fleet has the same few checks with nothing to say, again and again."""
+
+
+def _replication(payload: Mapping[str, Any], task: Mapping[str, Any]) -> Replication | None:
+    task_id = text_in(task, "id")
+    if not task_id:
         return None
-    total, copied = document.totalsize, document.replicatesize
+    total, copied = integer_in(payload, "totalsize"), integer_in(payload, "replicatesize")
     return Replication(
-        id=task.id,
-        state=_REPLICATION_STATES.get((task.state or "").upper(), ReplicationState.UNKNOWN),
+        id=task_id,
+        state=_REPLICATION_STATES.get((text_in(task, "state") or "").upper(), ReplicationState.UNKNOWN),
         total_bytes=total,
         copied_bytes=copied,
         percent=_percent(copied, total),
-        rate_bytes_per_s=_rate(task.migrate_speed),
+        rate_bytes_per_s=_rate(number_in(task, "migrate_speed")),
     )
 
 
@@ -234,14 +259,12 @@ def _rate(megabits_per_second: float | None) -> float | None:
     return rate if math.isfinite(rate) else None
 
 
-def _target(task: TaskByServerSource | None) -> Target | None:
-    if task is None:
-        return None
-    server = task.target_server
+def _target(task: Mapping[str, Any]) -> Target:
+    server = object_in(task, "target_server") or {}
     return Target(
-        id=(server.vm_id or None) if server else None,
-        name=(server.name or None) if server else None,
-        region=task.region_id or None,
+        id=text_in(server, "vm_id") or None,
+        name=text_in(server, "name") or None,
+        region=text_in(task, "region_id") or None,
     )
 
 

@@ -172,8 +172,7 @@ class HuaweiSmsProvider(BaseProvider):
 
     def describe_source(self, source_id: str) -> Flow[SourceServer]:
         response = yield Request(method="GET", path=url_path("v3", "sources", _id(source_id)), repeatable=True)
-        payload = response.expect(200).json_object()
-        return mapping.source_from(payload, raw=self.raw(payload))
+        return mapping.source_from(response.expect(200).json_object(), raw=self.raw(response))
 
     def list_sources(self, cursor: str | None) -> Flow[Page[SourceServer]]:
         offset = int(cursor or 0)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import migrate_core as mc
 from migrate_core import models
-from migrate_core.models import ReadOnlyDict, read_only
+from migrate_core.models import ReadOnlyDict, Unread, read_only
 from migrate_core.provider import Page, Request, Response, Settings, TaskFailure, TaskInfo
+from migrate_core.shapes import shape_of
 from migrate_huawei_sms import HuaweiSmsSettings
 from migrate_vmware_srm import VmwareSrmSettings
 
@@ -103,6 +104,52 @@ def test_what_a_vendor_said_counts_neither_for_equality_nor_in_a_repr() -> None:
         assert one == other
         assert hash(one) == hash(other)
         assert "said-so" not in repr(one)
+
+
+WITH_RAW: dict[str, Callable[[Any], Any]] = {
+    "SourceServer": lambda raw: mc.SourceServer(id="s", provider="p", raw=raw),
+    "Pairing": lambda raw: mc.Pairing(id="p", raw=raw),
+    "TaskInfo": lambda raw: mc.TaskInfo(id="t", raw=raw),
+}
+
+
+class Watched(dict[str, Any]):
+    """An answer that counts how often it is read."""
+
+    reads = 0
+
+    def items(self) -> Any:
+        self.reads += 1
+        return super().items()
+
+
+@pytest.mark.parametrize("make", WITH_RAW.values(), ids=WITH_RAW)
+def test_an_answer_is_read_when_somebody_asks_for_it_and_once(make: Callable[[Any], Any]) -> None:
+    answer = Watched(a=1, password="hush")
+    model = make(Unread(answer))
+    assert (repr(model), hash(model)) == (repr(make({})), hash(make({})))
+    assert model == make({})
+    assert answer.reads == 0
+    assert model.raw is model.raw
+    assert model.raw == {"a": 1, "password": "***"}
+    assert type(model.raw) is ReadOnlyDict
+    assert answer.reads == 1
+
+
+@pytest.mark.parametrize("make", WITH_RAW.values(), ids=WITH_RAW)
+@pytest.mark.parametrize(
+    "answer", [{"a": [1], "token": "hush"}, b'{"a": [1], "token": "hush"}'], ids=["parsed", "bytes"]
+)
+def test_no_way_to_pass_a_model_on_gives_its_unread_secrets_away(make: Callable[[Any], Any], answer: Any) -> None:
+    said = {"a": (1,), "token": "***"}
+    pickled = pickle.dumps(make(Unread(answer)))
+    assert b"hush" not in pickled
+    assert pickle.loads(pickled).raw == said
+    for pass_on in (copy.copy, copy.deepcopy, attrs.evolve):
+        assert pass_on(make(Unread(answer))).raw == said
+    assert attrs.asdict(make(Unread(answer)))["raw"] == said
+    assert shape_of(mc.SourceServer(id="s", provider="p", raw=Unread(answer)))["raw"] == {"a": [1], "token": "***"}
+    assert "hush" not in repr(Unread(answer))
 
 
 def test_two_specs_do_not_share_their_options() -> None:
@@ -224,6 +271,11 @@ PAYLOADS = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=15,
 )
+
+
+@given(st.dictionaries(KEYS, PAYLOADS))
+def test_an_answer_means_the_same_parsed_and_as_it_came(payload: dict[str, Any]) -> None:
+    assert Unread(json.dumps(payload).encode()).read() == Unread(payload).read() == read_only(payload)
 
 
 @given(PAYLOADS)

@@ -313,9 +313,10 @@ def test_an_answer_that_describes_no_source_is_malformed(
 
 def test_an_answer_that_is_nested_without_end_is_malformed(caller: Caller, simulator: HuaweiSmsSimulator) -> None:
     simulator.faults.answer(200, '{"id": "s", "deep": ' + '{"a": ' * 900 + "1" + "}" * 901)
-    client = connect(caller, simulator)
-    with pytest.raises(mc.MalformedResponseError):
-        caller(client.sources.describe("x"))
+    source = caller(connect(caller, simulator).sources.describe("x"))
+    assert source.id == "s"
+    with pytest.raises(mc.MalformedResponseError, match="too deeply"):
+        source.raw["deep"]
 
 
 @pytest.mark.parametrize("body", ["", "[]", '"id"', "{", '{"ID": "x"}', '{"id": []}'])
