@@ -64,6 +64,12 @@ class _Lanes(Generic[L]):
         self._line: OrderedDict[_Turn, None] = OrderedDict()  # nobody stands here while a lane is free or unopened
         self._closed = False
 
+    def _seize(self) -> tuple[L | None, Sequence[L]]:
+        """Take the free lane that was used last, if there is one."""
+        with self._lock:
+            worn = self._worn()
+            return (self._free.pop()[1] if self._free else None), worn
+
     def _ask(self, turn: _Turn) -> Sequence[L]:
         """Settle `turn`, or let it stand in line."""
         with self._lock:
@@ -148,20 +154,29 @@ class Lanes(_Lanes[SyncL]):
             TimeoutError: none was free in time.
             RequestNotSentError: the lanes are closed.
         """
+        lane, worn = self._seize()
+        whole = True
+        try:
+            _close(worn)
+            lane = lane or self._wait(until)
+            whole = False
+            yield lane
+            whole = True
+        finally:
+            if lane:
+                _close(self._pass_on(lane, whole=whole))
+
+    def _wait(self, until: float) -> SyncL:
+        """Stand in line for a lane, or for the right to open one."""
         turn: Future[Any] = Future()
         try:
             _close(self._ask(turn))
             limit = min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX)
-            lane = turn.result(limit) or self._opened()
+            lane: SyncL = turn.result(limit) or self._opened()
         except BaseException:
             _close(self._leave(turn))
             raise
-        whole = False
-        try:
-            yield lane
-            whole = True
-        finally:
-            _close(self._pass_on(lane, whole=whole))
+        return lane
 
     def close(self) -> None:
         """Close the free lanes now, the others when their calls are over."""
@@ -174,19 +189,28 @@ class AsyncLanes(_Lanes[AsyncL]):
     @asynccontextmanager
     async def lane(self) -> AsyncGenerator[AsyncL]:
         """Give a lane to one call, as `Lanes.lane` does; a cancel scope around it is the time limit."""
-        turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        lane, worn = self._seize()
+        whole = True
         try:
-            await _aclose(self._ask(turn))
-            lane = await turn or self._opened()
-        except BaseException:
-            await _aclose(self._leave(turn))
-            raise
-        whole = False
-        try:
+            await _aclose(worn)
+            lane = lane or await self._wait()
+            whole = False
             yield lane
             whole = True
         finally:
-            await _aclose(self._pass_on(lane, whole=whole))
+            if lane:
+                await _aclose(self._pass_on(lane, whole=whole))
+
+    async def _wait(self) -> AsyncL:
+        """Stand in line for a lane, or for the right to open one."""
+        turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            await _aclose(self._ask(turn))
+            lane: AsyncL = await turn or self._opened()
+        except BaseException:
+            await _aclose(self._leave(turn))
+            raise
+        return lane
 
     async def close(self) -> None:
         """Close the free lanes now, the others when their calls are over."""

@@ -6,6 +6,7 @@ The facts are in ``docs/vendors/huawei-sms.md``, section "Authentication".
 from __future__ import annotations
 
 import configparser
+import functools
 import hashlib
 import hmac
 import os
@@ -150,7 +151,7 @@ class SigningKey:
             query=request.query,
             headers=request.headers,
             body=request.body,
-            date=now.astimezone(UTC).strftime(DATE_FORMAT),
+            date=_stamp(int(now.timestamp())),
         )
 
     def sign(
@@ -194,6 +195,11 @@ class SigningKey:
             f"{ALGORITHM} Access={self.access_key}, SignedHeaders={';'.join(signed)}, Signature={signature}"
         )
         return added
+
+
+@functools.lru_cache(16)
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime(DATE_FORMAT)
 
 
 def signable(headers: Mapping[str, str]) -> dict[str, str]:
