@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -15,10 +14,12 @@ from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
 from migrate_core.clock import Clock, SystemClock
 from migrate_core.errors import ConfigurationError, ContractViolationError, MigrateError
-from migrate_core.profiles import Profile, fetched, profile_named
 from migrate_core.provider import BaseProvider, Settings
 from migrate_core.secrets import discreet
 from migrate_core.transports import TransportFactory, TransportOptions
+
+if TYPE_CHECKING:
+    from migrate_core.profiles import Profile
 
 __all__ = ["connect", "connect_async"]
 
@@ -116,7 +117,7 @@ def chosen(
         ConfigurationError: neither argument nor environment names a provider, or two that differ.
     """
     profile_name = profile_name or environ.get(f"{_PREFIX}PROFILE")
-    profile = profile_named(profile_name, environ) if profile_name else None
+    profile = _profile(profile_name, environ) if profile_name else None
     cls = usable(provider) if isinstance(provider, type) else None
     name = cls.name if cls else provider.replace("-", "_") if isinstance(provider, str) else None
     if profile and name not in (None, profile.provider):
@@ -128,6 +129,12 @@ def chosen(
             f"{', '.join(names(PROVIDERS))}"
         )
     return cls or provider_class(name.replace("-", "_")), profile
+
+
+def _profile(name: str, environ: Mapping[str, str]) -> Profile:
+    from migrate_core.profiles import profile_named  # many connections have none
+
+    return profile_named(name, environ)
 
 
 @discreet
@@ -159,20 +166,17 @@ def settings_from(
         values.update({name: value_of(name) for name in wanted})
         kinds.update({kinds_of[name] for name in wanted} - {"", None})
 
+    def from_profile(profile: Profile, name: str) -> Any:
+        from migrate_core.profiles import fetched
+
+        secret = fields[name].metadata.get("secret", False)
+        return fetched(profile, name, secret=secret, environ=environ, vendor=lambda: vendor().get(name))
+
     vendor = functools.cache(lambda: _kept(cls, "vendor_settings()", lambda: cls.vendor_settings(environ)))
     take([name for name, value in given.items() if value is not None], given.__getitem__)
     take([name for name in fields if environ.get(_variable(name))], lambda name: environ[_variable(name)])
     if profile:
-        take(
-            profile.settings,
-            lambda name: fetched(
-                profile,
-                name,
-                secret=fields[name].metadata.get("secret", False),
-                environ=environ,
-                vendor=lambda: vendor().get(name),
-            ),
-        )
+        take(profile.settings, functools.partial(from_profile, profile))
     if any(kinds_of.values()) and not kinds:
         take(vendor(), lambda name: vendor()[name])
     for name, value in values.items():
@@ -203,6 +207,8 @@ def _sendable(text: str) -> bool:
 def _refuse_unknown(names: Iterable[str], known: Collection[str], where: str = "") -> None:
     for name in names:
         if name not in known:
+            import difflib
+
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise ConfigurationError(f"{where}there is no setting {name!r}{hint}; the settings are: {', '.join(known)}")

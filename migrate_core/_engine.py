@@ -7,13 +7,11 @@ all that is decided is decided here, for both clients alike.
 from __future__ import annotations
 
 import copy
-import html
 import json
 import logging
-import random
 import re
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -43,36 +41,32 @@ T = TypeVar("T")
 
 _LOGOUT_SECONDS = 2.0
 _MOST_RESTARTS = 3
-_SECRET_HEADER = re.compile("auth|token|session|cookie|secret|key", re.IGNORECASE)
+_PRIVATE_HEADERS = "auth|token|session|cookie|secret|key"  # compiled when it is used first
 _SHORTEST_SECRET = 4
 """Shorter ones are left where they stand: they are parts of ordinary words."""
 
 
-@attrs.frozen
-class Send:
+class Send(NamedTuple):
     """Effect: send the request, answer with its response."""
 
     request: Request
     deadline: Deadline
 
 
-@attrs.frozen
-class Sleep:
+class Sleep(NamedTuple):
     """Effect: let time pass."""
 
     seconds: float
 
 
-@attrs.frozen
-class Acquire:
+class Acquire(NamedTuple):
     """Effect: take the lock, or raise `DeadlineExceededError`. Releasing it is a plain call."""
 
     lock: Lock
     deadline: Deadline
 
 
-@attrs.frozen
-class Work:
+class Work(NamedTuple):
     """Effect: run code that blocks, where it holds up nobody else."""
 
     function: Callable[[], None]
@@ -91,7 +85,7 @@ class Lock(Protocol):
         ...
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class LoginGate:
     """One login at a time, shared by all callers.
 
@@ -107,7 +101,7 @@ class LoginGate:
     refusal: AuthenticationError | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Call:
     """One neutral call, from its first request to its last."""
 
@@ -143,6 +137,8 @@ class Engine:
         self._gate = LoginGate(lock)
         self._origins = provider.endpoints()
         self._keep(_contract.broken_endpoints(self._origins))
+        import random  # which many have imported by now, and `import migrate_core` need not
+
         self.rng = random.Random()  # noqa: S311  # jitter is no secret
 
     def check(self, operation: Operation, options: Iterable[str] = ()) -> None:
@@ -373,7 +369,7 @@ class Engine:
         settings = self.provider.settings
         known = [
             *(getattr(settings, field.name) for field in attrs.fields(type(settings)) if field.metadata.get("secret")),
-            *(value for name, value in request.headers.items() if _SECRET_HEADER.search(name)),
+            *(value for name, value in request.headers.items() if re.search(_PRIVATE_HEADERS, name, re.IGNORECASE)),
             *request.secrets,
         ]
         secrets = {str(part) for secret in known if secret for part in (secret, str(secret).rpartition(" ")[2])}
@@ -403,6 +399,8 @@ class Engine:
 
 def _quoted(text: str) -> tuple[str, ...]:
     """Give the forms in which a text may be quoted; a request that is quoted in an answer is JSON in JSON."""
+    import html  # refusals are few
+
     as_json = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
     return text, *as_json, html.escape(text), quote(text, safe="")
 

@@ -8,7 +8,6 @@ used; who gets which connection is settled in `_lanes.py`.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import math
@@ -92,6 +91,8 @@ class AsyncHttpxTransport:
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
         """Send one request, as `Transport.send` says."""
+        import asyncio  # threads do without it
+
         exchange = _Exchange(request, deadline, self._options)
         with exchange:
             async with asyncio.timeout(exchange.seconds), self._lanes[request.endpoint].lane() as lane:

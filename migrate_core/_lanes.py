@@ -7,16 +7,18 @@ way, which cannot be said of the HTTP library's own pool: it looks at every conn
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from migrate_core.errors import RequestNotSentError
+
+if TYPE_CHECKING:  # threads do without it
+    import asyncio
 
 
 class Lane(Protocol):
@@ -46,7 +48,7 @@ class AsyncLane(Protocol):
 L = TypeVar("L", bound=Lane | AsyncLane)
 SyncL = TypeVar("SyncL", bound=Lane)
 AsyncL = TypeVar("AsyncL", bound=AsyncLane)
-_Turn: TypeAlias = Future[Any] | asyncio.Future[Any]  # settled with a lane, or with None: the right to open one
+_Turn: TypeAlias = "Future[Any] | asyncio.Future[Any]"  # settled with a lane, or with None: the right to open one
 
 
 class _Lanes(Generic[L]):
@@ -203,6 +205,8 @@ class AsyncLanes(_Lanes[AsyncL]):
 
     async def _wait(self) -> AsyncL:
         """Stand in line for a lane, or for the right to open one."""
+        import asyncio
+
         turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
             await _aclose(self._ask(turn))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,6 +24,9 @@ from migrate_core.errors import (
     TransportError,
 )
 from migrate_core.provider import Page, Response, TaskInfo, TaskStatus
+
+if TYPE_CHECKING:
+    import random
 
 SHORTEST, LONGEST = 1.0, 30.0
 JITTER = 0.05
@@ -100,7 +103,7 @@ def _between(seconds: float) -> float:
     return min(max(seconds, SHORTEST), LONGEST)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Patience:
     """How long looks have failed in a row."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import random
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from migrate_core.errors import (
     MigrateError,
@@ -15,6 +14,9 @@ from migrate_core.errors import (
     ServerError,
 )
 from migrate_core.provider import Request
+
+if TYPE_CHECKING:
+    import random
 
 ATTEMPTS = 3
 _BASE, _THROTTLED_BASE, _CAP = 0.05, 1.0, 20.0
@@ -36,6 +38,8 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
+            from email.utils import parsedate_to_datetime  # few answers have a date in them
+
             moment = parsedate_to_datetime(value)
         except (ValueError, TypeError, IndexError, OverflowError):
             return None

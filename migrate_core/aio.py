@@ -1,11 +1,11 @@
 """The client for one event loop, and its resources: those of `client`, with async and await.
 
-Each method means what its twin in `client` means and takes its docstring from there.
+Each method means what its twin in `client` means and takes its docstring from there. asyncio is imported where it is
+used: it takes longer than all of this package, and many who import this package make no event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, Self, TypeVar
@@ -56,6 +56,8 @@ class AsyncClient(sync.BaseClient):
     """
 
     def __init__(self, provider: BaseProvider, transport: AsyncTransport, clock: Clock) -> None:
+        import asyncio
+
         super().__init__(provider, Engine(provider, clock, asyncio.Lock()))
         self._transport = transport
         self.sources = AsyncSources(self)
@@ -128,6 +130,8 @@ class AsyncClient(sync.BaseClient):
 
 
 async def _acquire(lock: Any, deadline: Deadline) -> None:
+    import asyncio
+
     seconds = deadline.remaining()
     try:
         async with asyncio.timeout(None if seconds == math.inf else seconds):
@@ -137,6 +141,8 @@ async def _acquire(lock: Any, deadline: Deadline) -> None:
 
 
 async def _work(function: Callable[[], None], deadline: Deadline) -> None:
+    import asyncio
+
     seconds = deadline.remaining()
     try:
         async with asyncio.timeout(None if seconds == math.inf else seconds):
@@ -226,6 +232,8 @@ class AsyncTasks(_Resource):
         timeout: float | None = 3600.0,
         on_progress: Callable[[AsyncTask[T]], object] | None = None,
     ) -> tuple[T, ...]:
+        import asyncio
+
         wait = WaitForAll(self._client._engine, tasks, timeout, on_progress, asyncio.Lock())
         with wait.tokens_noted():
             await _side_by_side([self._client._run(wait.work()) for _ in range(wait.workers)])
@@ -234,6 +242,8 @@ class AsyncTasks(_Resource):
 
 async def _side_by_side(workers: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run all to their ends; what one raises ends the others."""
+    import asyncio
+
     running = [asyncio.create_task(worker) for worker in workers]
     try:
         await asyncio.gather(*running)

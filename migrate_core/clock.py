@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from datetime import UTC, datetime
@@ -48,6 +47,8 @@ class SystemClock:
 
     async def asleep(self, seconds: float) -> None:
         """Suspend the calling coroutine for `seconds`."""
+        import asyncio  # who makes no event loop need not wait for it
+
         await asyncio.sleep(seconds)
 
 

@@ -104,7 +104,7 @@ class ReadOnlyDict(dict[str, Any]):
         return (ReadOnlyDict, (dict(self),))
 
 
-_SECRET_KEY = re.compile(r"passw|secret|token|credential|private_?key|passphrase", re.IGNORECASE)
+_PRIVATE_KEYS = r"passw|secret|token|credential|private_?key|passphrase"  # compiled when it is used first
 
 
 def read_only(payload: Any) -> Any:
@@ -134,7 +134,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 @functools.lru_cache(4096)
 def _is_secret(key: Any) -> bool:
     """Tell whether a key marks a secret; a vendor's keys are few, and come with every answer."""
-    return _SECRET_KEY.search(str(key)) is not None
+    return re.search(_PRIVATE_KEYS, str(key), re.IGNORECASE) is not None
 
 
 class Unread:

@@ -16,12 +16,9 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shlex
 import stat
-import subprocess
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from migrate_core.errors import ConfigurationError
@@ -34,7 +31,7 @@ T = TypeVar("T")
 _COMMAND_SECONDS = 60.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TRUSTWORTHY = 1
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+_UNUSABLE = "[\0\ud800-\udfff]"  # compiled when it is used first
 
 
 def discreet(function: Callable[P, T]) -> Callable[P, T]:
@@ -105,6 +102,8 @@ def parse_reference(text: str) -> dict[str, Any]:
 
 
 def _words(text: str) -> list[str]:
+    import shlex
+
     try:
         return shlex.split(text)
     except ValueError:
@@ -144,7 +143,7 @@ def resolve(
         case "keyring":
             return _from_keyring(where)
         case "file":
-            return private_text(Path(os.path.expanduser(where))).strip("\r\n") or _missing(f"{where} is empty")
+            return private_text(os.path.expanduser(where)).strip("\r\n") or _missing(f"{where} is empty")
         case "command":
             return _from_command(where)
     return vendor() or _missing("the vendor's own environment and files do not have it")
@@ -155,14 +154,14 @@ def _missing(text: str) -> NoReturn:
 
 
 @discreet
-def private_text(path: Path) -> str:
+def private_text(path: str | os.PathLike[str]) -> str:
     """Read a file that nobody else may read.
 
     Raises:
         ConfigurationError: it cannot be read, or others can read it.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
                 raise ConfigurationError(f"others may read {path}; chmod 600 it")
             content = file.read()
@@ -183,6 +182,8 @@ def _decoded(content: bytes, origin: str) -> str:
 
 
 def _from_command(words: list[str]) -> str:
+    import subprocess  # few secrets come from a program
+
     origin = f"the command {words[0]}"
     try:
         done = subprocess.run(  # noqa: S603  # the user's own words, without a shell
@@ -255,7 +256,7 @@ def _keeps_in_the_clear(kind: type) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and not _UNUSABLE.search(value)
+    return isinstance(value, str) and bool(value) and not re.search(_UNUSABLE, value)
 
 
 _FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {

@@ -83,12 +83,31 @@ def test_every_way_to_import_works_first(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_importing_the_library_loads_neither_the_http_library_nor_a_plug_in() -> None:
-    code = "import sys, migrate_core; migrate_core.connect; print(*sys.modules)"
+def modules_after(code: str) -> set[str]:
+    """Give the names of all modules that a new process has loaded after some code."""
+    code = f"import sys; {code}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert "migrate_core" in loaded
+    assert "migrate_core" in done.stdout.split()
+    return set(done.stdout.split())
+
+
+def test_importing_the_library_loads_neither_the_http_library_nor_a_plug_in() -> None:
+    loaded = {name.partition(".")[0] for name in modules_after("import migrate_core; migrate_core.connect")}
     assert loaded.isdisjoint({"httpx", "httpcore", "stevedore", "starlette", "uvicorn", "cyclopts", "rich", *PROVIDERS})
+
+
+def test_touching_every_public_name_loads_nothing_that_only_some_need() -> None:
+    loaded = modules_after("import migrate_core as mc; [getattr(mc, name) for name in mc.__all__]")
+    some_need = {"asyncio", "ssl", "socket", "email", "importlib.metadata", "subprocess", "tomllib", "pathlib"}
+    assert loaded.isdisjoint({*some_need, "random", "difflib", "shlex", "html", "tempfile", "concurrent.futures"})
+    assert len({name for name in loaded if name.startswith("migrate_core")}) <= 22
+
+
+def test_a_client_for_threads_loads_no_event_loop() -> None:
+    open_one = "migrate_core.connect('vmware_srm', endpoint='127.0.0.1', username='u', password='p', verify=False)"
+    loaded = modules_after(f"import migrate_core, warnings; warnings.simplefilter('ignore'); {open_one}.close()")
+    assert "migrate_core._httpx" in loaded
+    assert "asyncio" not in loaded
 
 
 def test_importing_the_library_does_not_look_for_plug_ins() -> None:
