@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import attrs
 
+from migrate_core import _json
 from migrate_core.errors import MalformedResponseError
 
 C = TypeVar("C", bound=type)
@@ -156,7 +156,7 @@ class Unread:
             MalformedResponseError: it is nested too deeply to be an answer that anybody meant.
         """
         try:
-            payload = json.loads(self._payload) if isinstance(self._payload, bytes) else self._payload
+            payload = _json.loads(self._payload) if isinstance(self._payload, bytes) else self._payload
             return ReadOnlyDict(read_only(payload))
         except RecursionError:
             raise MalformedResponseError("the answer is nested too deeply") from None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import abc
 import enum
-import json
 import re
 from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
@@ -24,6 +23,7 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
+from migrate_core import _json
 from migrate_core.errors import (
     ApiError,
     ConfigurationError,
@@ -115,7 +115,7 @@ def json_body(value: Any) -> bytes:
         InvalidArgumentError: JSON has no form for `value`.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return _json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         # Not `from error`: its text may hold a part of the body.
         raise InvalidArgumentError(f"the request cannot be encoded as JSON: {type(error).__name__}") from None
@@ -209,7 +209,7 @@ class Response:
             MalformedResponseError: it is no JSON, as when a proxy answers with a page of its own.
         """
         try:
-            return json.loads(self.body)
+            return _json.loads(self.body)
         except (ValueError, RecursionError) as error:
             kind = self.headers.get("content-type", "no content type")
             raise MalformedResponseError(

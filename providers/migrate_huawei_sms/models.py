@@ -6,6 +6,7 @@ wider than what it documents, so reading is tolerant; what we send is held to th
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from migrate_core.documents import (
     MAX32,
     MAX64,
     decode,
+    encode_sound,
     faults_of,
     flag,
     integer,
@@ -50,6 +52,7 @@ __all__ = [
     "document_from_json",
     "document_of",
     "registration_faults",
+    "registration_of",
 ]
 
 DEVICE_USES = ("NORMAL", "OS", "BOOT", "VOLUME_GROUP", "BTRFS")
@@ -391,13 +394,22 @@ def document_of(source: SourceServer) -> DescribedSource:
     return decode(DescribedSource, source.raw)
 
 
-def registration_faults(document: SourceDocument) -> list[Fault]:
-    """List all that keeps a document from being registered.
+def registration_of(document: SourceDocument) -> tuple[Mapping[str, Any], list[Fault]]:
+    """Write a document as it is registered, and list all that keeps it from being registered.
 
     Wrong types, bounds, values and missing mandatory fields are faults for good. Rules that stand in the vendor's text
     only are waivable: the service takes the document, and its environment check fails later.
+
+    Returns:
+        The JSON object, empty if a fault is for good; and the faults.
     """
-    return [*faults_of(document), *_rules(document)]
+    payload = encode_sound(document)
+    return payload or {}, [*(faults_of(document) if payload is None else ()), *_rules(document)]
+
+
+def registration_faults(document: SourceDocument) -> list[Fault]:
+    """List all that keeps a document from being registered, as `registration_of` does."""
+    return registration_of(document)[1]
 
 
 _TO_REGISTER = ("name", "hostname", "os_type", "os_version", "networks", "agent_version")
@@ -448,10 +460,19 @@ def _listed(items: Any, cls: type[Any]) -> list[tuple[int, Any]]:
 
 
 def _address(path: str, value: Any, version: int) -> Iterator[Fault]:
-    if isinstance(value, str) and value:
-        try:
-            good = ipaddress.ip_address(value).version == version
-        except ValueError:
-            good = False
-        if not good:
-            yield Fault(path, f"{value!r} is no IPv{version} address", waivable=True)
+    if isinstance(value, str) and value and (len(value) > _LONGEST_ADDRESS or not _is_address(value, version)):
+        yield Fault(path, f"{value!r} is no IPv{version} address", waivable=True)
+
+
+@functools.lru_cache(1024)
+def _is_address(text: str, version: int) -> bool:
+    """Tell whether a text is an address; the masks and gateways of a fleet are few."""
+    try:
+        _ADDRESSES[version](text)
+    except ValueError:
+        return False
+    return True
+
+
+_LONGEST_ADDRESS = 64
+_ADDRESSES = {4: ipaddress.IPv4Address, 6: ipaddress.IPv6Address}

@@ -6,17 +6,17 @@ Paths, bodies and answers are those of ``docs/vendors/huawei-sms.md``, section "
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
 import attrs
 
-from migrate_core.documents import encode
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
     ConfigurationError,
+    Fault,
     IncompleteDocumentWarning,
     InvalidArgumentError,
     InvalidDocumentError,
@@ -40,7 +40,7 @@ from migrate_core.provider import (
 )
 from migrate_huawei_sms import mapping
 from migrate_huawei_sms.auth import FetchedToken, GivenToken, SigningKey, keys_of_the_sdk
-from migrate_huawei_sms.models import SourceDocument, registration_faults
+from migrate_huawei_sms.models import registration_of
 
 REGIONS: Mapping[str, str] = {
     "ap-southeast-3": "https://sms.ap-southeast-3.myhuaweicloud.com",
@@ -157,12 +157,13 @@ class HuaweiSmsProvider(BaseProvider):
             operation = Operation.REGISTER_SOURCE
             raise UnsupportedOptionError(self.name, operation, "external_id", self.capabilities[operation].options)
         document = mapping.document_for(spec)
-        _check(document, allow_incomplete=spec.options.get("allow_incomplete") is True)
+        payload, faults = registration_of(document)
+        _check(faults, allow_incomplete=spec.options.get("allow_incomplete") is True)
         response = yield Request(
             method="POST",
             path=url_path("v3", "sources"),
             headers=_JSON,
-            body=json_body(encode(document)),
+            body=json_body(payload),
             repeatable=False,
         )
         source_id = response.expect(200).json_object().get("id")
@@ -214,9 +215,8 @@ def _id(value: str) -> str:
     return value
 
 
-def _check(document: SourceDocument, *, allow_incomplete: bool) -> None:
+def _check(faults: Sequence[Fault], *, allow_incomplete: bool) -> None:
     """Refuse a faulty document; with `allow_incomplete`, only warn of what the service itself would take."""
-    faults = registration_faults(document)
     if allow_incomplete and all(fault.waivable for fault in faults):
         for fault in faults:
             warnings.warn(f"the document is incomplete: {fault}", IncompleteDocumentWarning, stacklevel=2)

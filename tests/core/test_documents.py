@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from migrate_core import documents
 from migrate_core.documents import (
     MAX32,
     MAX64,
@@ -19,6 +20,7 @@ from migrate_core.documents import (
     anything,
     decode,
     encode,
+    encode_sound,
     faults_of,
     flag,
     integer,
@@ -402,6 +404,48 @@ def test_no_document_breaks_the_judging(values: dict[str, Any]) -> None:
     for fault in faults_of(Machine(**values)):
         assert fault.path
         assert not fault.waivable
+
+
+PARTS = st.builds(Part, name=st.none() | st.text(max_size=9), mount=st.sampled_from([None, "/", 5]))
+
+
+@given(
+    machine=st.builds(
+        Machine,
+        name=st.text("ab", max_size=9) | st.just(b"ab"),
+        style=st.sampled_from([None, "MBR", "GPT", "APM"]),
+        thumb=st.none() | st.text(),
+        count=st.integers(-2, MAX32 + 2) | st.booleans(),
+        size=st.none() | st.integers(MAX64 - 2, MAX64 + 2) | st.floats(),
+        share=st.none() | st.floats() | st.integers(-1, 101),
+        active=st.sampled_from([None, True, False, 1]),
+        snapshot=st.sampled_from([None, True, False, "true"]),
+        tags=st.none() | st.lists(st.text(max_size=5), max_size=4) | st.just(("a", 1)),
+        boot=st.none() | PARTS | st.just({}),
+        parts=st.none() | st.lists(PARTS | st.just("part"), max_size=3).map(tuple) | st.lists(PARTS, max_size=3),
+        extra=st.none() | JSON,
+    )
+)
+def test_what_is_written_in_one_go_is_without_fault_and_as_it_would_be_field_by_field(machine: Machine) -> None:
+    faults, payload = documents._listed_faults(machine, ""), encode_sound(machine)
+    assert (payload is None) is bool(faults)
+    assert faults_of(machine) == faults
+    if not faults:
+        assert payload == documents._encode_anyhow(machine) == encode(machine)
+
+
+def test_a_document_of_a_subclass_is_written_with_its_own_fields() -> None:
+    @attrs.frozen(kw_only=True)
+    class Special(Part):
+        """A part with one field more."""
+
+        colour: str | None = text()
+
+    machine = Machine(name="ab", count=1, boot=Special(name="a", colour="red"), parts=(Special(name="b", colour=5),))  # type: ignore[arg-type]
+    assert [str(fault) for fault in faults_of(machine)] == ["partz[0].colour: is not text but int"]
+    sound = attrs.evolve(machine, parts=())
+    assert encode_sound(sound) == encode(sound)
+    assert encode(sound)["boot"] == {"name": "a", "mount": "null", "colour": "red"}
 
 
 def test_a_fault_never_shows_a_secret() -> None:
