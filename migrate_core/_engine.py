@@ -17,6 +17,7 @@ from urllib.parse import quote
 import attrs
 
 from migrate_core import _contract, _retry
+from migrate_core._rate import Rate
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import (
     ApiError,
@@ -135,6 +136,7 @@ class Engine:
         self.provider = provider
         self.clock = clock
         self._gate = LoginGate(lock)
+        self._rate = Rate(provider.settings.rate_limit)
         self._origins = provider.endpoints()
         self._keep(_contract.broken_endpoints(self._origins))
         import random  # which many have imported by now, and `import migrate_core` need not
@@ -338,6 +340,11 @@ class Engine:
     def _attempt(self, request: Request, call: _Call, credentials: bool) -> Steps[Response]:
         if call.deadline.remaining() <= 0:
             raise DeadlineExceededError(f"{self._what(request)}: no time left to send it")
+        pause = self._rate.pause(self.clock.monotonic(), call.deadline.remaining())
+        if pause is None:
+            raise DeadlineExceededError(f"{self._what(request)}: the rate_limit leaves no time to send it")
+        if pause:
+            yield Sleep(pause)
         signed = self._signed(request, call.operation) if credentials else request
         begun = self.clock.monotonic()
         try:

@@ -373,6 +373,18 @@ def _seconds(value: float | str) -> float:
     return seconds
 
 
+def _rate(value: float | str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise ConfigurationError(f"is a number of requests per second above 0, not {value!r}")
+    return rate
+
+
 def _fingerprint(value: str | None) -> str | None:
     if not value:
         return None
@@ -403,6 +415,9 @@ class Settings:
         "httpx", doc="Name of an installed transport, or a transport factory.", converter=_transport
     )
     trust_env: bool = setting(True, doc="Honour the proxy variables of the environment.", converter=_flag)
+    rate_limit: float | None = setting(
+        doc="Requests per second at most, evenly spaced; without it, as many as are asked for.", converter=_rate
+    )
     keep_raw: bool = setting(True, doc="Keep the vendor's answer in `raw`.", converter=_flag)
 
 

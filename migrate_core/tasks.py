@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
@@ -316,7 +317,9 @@ class WaitForAll(Generic[T]):
     @property
     def workers(self) -> int:
         """How many workers have something to do."""
-        return min(sum(not watch.over for watch in self._watches.values()), _poll.AT_ONCE)
+        waiting = sum(not watch.over for watch in self._watches.values())
+        useful = min(_poll.AT_ONCE, math.ceil(self._engine.provider.settings.rate_limit or _poll.AT_ONCE))
+        return min(waiting, useful)  # more than may look in a second would only stand in line
 
     def work(self) -> Steps[None]:
         """Do the work of one worker: look at tasks until none is left or the time is over."""

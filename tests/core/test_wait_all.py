@@ -193,8 +193,8 @@ def vendor(clock: VirtualClock) -> Vendor:
     return Vendor(clock)
 
 
-def client_for(caller: Caller, vendor: Vendor, provider: type[BaseProvider] = Tasked) -> Any:
-    made = provider(Settings())
+def client_for(caller: Caller, vendor: Vendor, provider: type[BaseProvider] = Tasked, **settings: Any) -> Any:
+    made = provider(Settings(**settings))
     client: Any
     if caller.kind == "async":
         client = mc.AsyncClient(made, AsyncDoor(vendor), vendor.clock)
@@ -800,3 +800,14 @@ def test_ten_times_the_tasks_are_ten_times_the_work(provider: type[BaseProvider]
     small, medium, large = (work(count, provider) for count in (100, 1000, 10_000))
     for few, many in ((small, medium), (medium, large)):
         assert all(more <= 13 * less for less, more in zip(few, many, strict=True))
+
+
+@pytest.mark.parametrize("rate", [0.5, 4.0, 40.0])
+def test_looks_keep_to_the_rate_limit_of_the_connection(
+    caller: Caller, vendor: Vendor, clock: VirtualClock, rate: float
+) -> None:
+    client = client_for(caller, vendor, rate_limit=rate)
+    caller(client.tasks.wait_all(tasks_of(client, vendor.begin(30, 50.0))))
+    times = [at for at, _ in vendor.looks]
+    assert len(times) >= 30
+    assert times[-1] - times[0] >= (len(times) - 1) / rate - 1e-6
