@@ -63,7 +63,7 @@ def _short_form(wire: Wire, number: int) -> tuple[str, str]:
         case Kind.TEXT if wire.values:
             return f"type(value) is str and value in values{number}", "value"
         case Kind.TEXT:
-            return f"type(value) is str and {_within('len(value)', wire)}", "value"
+            return f"type(value) is str and {_within('len(value)', wire, least=0)}", "value"
         case Kind.INTEGER:
             return f"type(value) is int and {_within('value', wire)}", "value"
         case Kind.FLAG:
@@ -72,11 +72,13 @@ def _short_form(wire: Wire, number: int) -> tuple[str, str]:
             return f"type(value) is item{number} and (part := write(value)) is not None", "part"
         case Kind.MANY:
             parts = f"[write(one) if type(one) is item{number} else None for one in value]"
-            fits = f"type(value) is tuple and {_within('len(value)', wire)}"
+            fits = f"type(value) is tuple and {_within('len(value)', wire, least=0)}"
             return f"{fits} and None not in (parts := {parts})", "parts"
     return "False", "value"
 
 
-def _within(what: str, wire: Wire) -> str:
-    most = "" if wire.maximum == math.inf else f" <= {wire.maximum!r}"
-    return f"{wire.minimum!r} <= {what}{most}"
+def _within(what: str, wire: Wire, least: float = -math.inf) -> str:
+    """Write the test of a field's bounds; `least` is what holds of every value of its kind."""
+    left = "" if wire.minimum <= least else f"{wire.minimum!r} <= "
+    right = "" if wire.maximum == math.inf else f" <= {wire.maximum!r}"
+    return f"{left}{what}{right}" if left or right else "True"
