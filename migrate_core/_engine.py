@@ -21,6 +21,7 @@ from migrate_core._rate import Rate
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import (
     ApiError,
+    Attempt,
     AuthenticationError,
     ContractViolationError,
     DeadlineExceededError,
@@ -107,6 +108,7 @@ class _Call:
     """One neutral call, from its first request to its last."""
 
     operation: Operation | None
+    begun: float
     deadline: Deadline
     refusals_before: int
     renewed: bool = False
@@ -139,6 +141,7 @@ class Engine:
         self._rate = Rate(provider.settings.rate_limit)
         self._origins = provider.endpoints()
         self._keep(_contract.broken_endpoints(self._origins))
+        self._quotas = {name: _retry.Quota() for name in self._origins}
         import random  # which many have imported by now, and `import migrate_core` need not
 
         self.rng = random.Random()  # noqa: S311  # jitter is no secret
@@ -223,7 +226,7 @@ class Engine:
             log.debug("%s: log-out failed: %s", self.provider.name, error)
 
     def _begin(self, operation: Operation | None, timeout: float) -> _Call:
-        return _Call(operation, Deadline.after(self.clock, timeout), self._gate.refusals)
+        return _Call(operation, self.clock.monotonic(), Deadline.after(self.clock, timeout), self._gate.refusals)
 
     def _drive(self, flow: Flow[T], call: _Call, exchange: Callable[[Request, _Call], Steps[Response]]) -> Steps[T]:
         """Run a flow, giving it a response, or an error, for each request."""
@@ -325,17 +328,28 @@ class Engine:
 
     def _send(self, request: Request, call: _Call, *, credentials: bool = False) -> Steps[Response]:
         """Send a request, again where that is safe and helps."""
-        attempt = 1
+        failed: list[Attempt] = []
+        quota, spent = self._quotas[request.endpoint], 0
         while True:
+            at = self.clock.monotonic() - call.begun
             try:
-                return (yield from self._attempt(request, call, credentials))
+                response = yield from self._attempt(request, call, credentials)
             except MigrateError as error:
-                delay = _retry.delay_before(attempt, error, self.rng) if _retry.may_repeat(error, request) else None
+                failed.append(Attempt(at, self._what(request), str(error)))
+                error.attempts = tuple(failed)
+                delay = _retry.delay_before(len(failed), error, self.rng) if _retry.may_repeat(error, request) else None
                 if delay is None or delay >= call.deadline.remaining():
                     raise
-                log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), attempt, delay, error)
+                cost = quota.spend(error)
+                if cost is None:
+                    error.add_note(f"{self._what(request)}: not sent again, since too much of late has failed there")
+                    raise
+                spent = cost
+                log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), len(failed), delay, error)
+            else:
+                quota.earn(spent)
+                return response
             yield Sleep(delay)
-            attempt += 1
 
     def _attempt(self, request: Request, call: _Call, credentials: bool) -> Steps[Response]:
         if call.deadline.remaining() <= 0:

@@ -8,6 +8,7 @@ from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
 from migrate_core.errors import (
     ApiError,
+    Attempt,
     AuthenticationError,
     ConfigurationError,
     ConflictError,
@@ -68,6 +69,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AsyncTask",
+    "Attempt",
     "AuthenticationError",
     "Capability",
     "Check",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import attrs
 
 from migrate_core.errors import (
     MigrateError,
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     import random
 
 ATTEMPTS = 3
+_TOKENS = 500
+_COST, _THROTTLED_COST, _EARNED = 14, 5, 1
 _BASE, _THROTTLED_BASE, _CAP = 0.05, 1.0, 20.0
 
 
@@ -46,6 +51,32 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+@attrs.define(eq=False, repr=False)
+class Quota:
+    """How many second attempts an endpoint is worth, for all calls of a client together.
+
+    Each costs something, and gets it back if it succeeds; a success at once earns a little. So a hiccup is bridged for
+    everybody, and a service that is down is soon asked no more than once by each call, which helps it up again.
+    """
+
+    _tokens: int = attrs.field(default=_TOKENS, alias="tokens")
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, alias="lock")
+
+    def spend(self, error: MigrateError) -> int | None:
+        """Pay for another attempt after `error`; gives what it cost, ``None`` if there is not enough left."""
+        cost = _THROTTLED_COST if isinstance(error, RateLimitedError) else _COST
+        with self._lock:
+            if self._tokens < cost:
+                return None
+            self._tokens -= cost
+        return cost
+
+    def earn(self, spent: int) -> None:
+        """Take note of a success, and of what its last attempt cost."""
+        with self._lock:
+            self._tokens = min(self._tokens + (spent or _EARNED), _TOKENS)
 
 
 def may_repeat(error: MigrateError, request: Request) -> bool:

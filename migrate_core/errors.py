@@ -40,7 +40,7 @@ Read attributes, not messages. All of them pickle, and none carries a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -49,8 +49,29 @@ if TYPE_CHECKING:
     from migrate_core.provider import TaskInfo
 
 
+class Attempt(NamedTuple):
+    """One of the attempts of a request that failed in the end.
+
+    Attributes:
+        at: seconds since the call began.
+        request: provider, method and path.
+        failure: what it ended with, in words.
+    """
+
+    at: float
+    request: str
+    failure: str
+
+
 class MigrateError(Exception):
-    """Base of every error of this library."""
+    """Base of every error of this library.
+
+    Attributes:
+        attempts: how often the request was sent, each time with what came of it; the last one is this error. Empty for
+            what is no failure of a request.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))

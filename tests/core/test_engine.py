@@ -7,6 +7,8 @@ and what the caller gets. Both clients go through the same tests.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import pickle
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -318,6 +320,83 @@ def test_the_third_failure_is_the_callers(
     with pytest.raises(raised):
         caller(connect(Tiny(), script).sources.describe("s-1"))
     assert len(script.requests) == 3
+
+
+def test_the_last_failure_tells_all_attempts(caller: Caller, connect: Connect, clock: VirtualClock) -> None:
+    script = Script(NOT_SENT, refusal(503, retry_after="4"), LOST)
+    with pytest.raises(mc.ResponseLostError) as raised:
+        caller(connect(Tiny(), script).sources.describe("s-1"))
+    attempts = raised.value.attempts
+    assert [attempt.failure for attempt in attempts] == [
+        "nobody listens",
+        "tiny describe_source: 503: no (retry after 4 s)",
+        "the line went dead",
+    ]
+    assert {attempt.request for attempt in attempts} == {"tiny GET /sources/s-1"}
+    assert attempts[0].at == 0
+    assert attempts[2].at == attempts[1].at + 4 == clock.monotonic()
+    assert pickle.loads(pickle.dumps(raised.value)).attempts == attempts
+
+
+def test_a_change_with_an_unknown_outcome_tells_its_attempts_too(caller: Caller, connect: Connect) -> None:
+    script = Script(NOT_SENT, LOST)
+    with pytest.raises(mc.OutcomeUnknownError) as raised:
+        caller(connect(Tiny(), script).sources.delete("s-1"))
+    first, second = raised.value.attempts
+    assert first.failure == "nobody listens"
+    assert "it may have happened" in second.failure
+
+
+def test_a_call_that_was_refused_before_it_was_sent_has_no_attempts(caller: Caller, connect: Connect) -> None:
+    with pytest.raises(mc.InvalidArgumentError) as raised:
+        caller(connect(Tiny(), Script()).sources.describe(""))
+    assert raised.value.attempts == ()
+
+
+# Second attempts are paid for.
+
+
+def test_where_everything_fails_second_attempts_come_to_an_end(caller: Caller, connect: Connect) -> None:
+    script = Script(answer=lambda _: refusal(503))
+    client = connect(Tiny(), script)
+    for _ in range(50):
+        with pytest.raises(mc.ServerError) as raised:
+            caller(client.sources.describe("s-1"))
+    assert len(script.requests) == 50 + 500 // 14
+    assert len(raised.value.attempts) == 1
+    assert "too much of late has failed" in raised.value.__notes__[0]
+
+
+def test_a_throttled_attempt_costs_less(caller: Caller, connect: Connect) -> None:
+    script = Script(answer=lambda _: refusal(429))
+    client = connect(Tiny(), script)
+    for _ in range(80):
+        with pytest.raises(mc.RateLimitedError):
+            caller(client.sources.describe("s-1"))
+    assert len(script.requests) == 80 + 500 // 5
+
+
+def test_a_hiccup_costs_nothing(caller: Caller, connect: Connect) -> None:
+    answers = itertools.cycle([refusal(503), ok("s-1")])
+    client = connect(Tiny(), Script(answer=lambda _: next(answers)))
+    for _ in range(100):
+        assert caller(client.sources.describe("s-1")).id == "s-1"
+
+
+def test_successes_earn_second_attempts_again(caller: Caller, connect: Connect) -> None:
+    failing = True
+    script = Script(answer=lambda _: refusal(503) if failing else ok("s-1"))
+    client = connect(Tiny(), script)
+    for _ in range(50):
+        with pytest.raises(mc.ServerError):
+            caller(client.sources.describe("s-1"))
+    failing = False
+    for _ in range(14):
+        caller(client.sources.describe("s-1"))
+    failing, script.requests[:] = True, []
+    with pytest.raises(mc.ServerError):
+        caller(client.sources.describe("s-1"))
+    assert len(script.requests) == 2
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
