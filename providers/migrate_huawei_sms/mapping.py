@@ -1,6 +1,7 @@
 """Between the vendor's objects and the neutral model.
 
-The tables stand in ``docs/vendors/huawei-sms.md``, section "Mapping".
+The tables stand in ``docs/vendors/huawei-sms.md``, section "Mapping". The vendor's own objects are imported where they
+are used: an answer is read without them, and to make their classes takes a process as long as a hundred calls.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -59,17 +60,13 @@ from migrate_core.models import (
     Target,
 )
 from migrate_core.provider import Response
-from migrate_huawei_sms.models import (
-    ErrorBody,
-    NetWork,
-    ServerDisk,
-    SourceDocument,
-    document_from_json,
-)
+
+if TYPE_CHECKING:
+    from migrate_huawei_sms.models import NetWork, ServerDisk, SourceDocument
 
 NAME = "huawei_sms"
 
-D = TypeVar("D", ServerDisk, NetWork)
+D = TypeVar("D", "ServerDisk", "NetWork")
 
 _STAGES: Mapping[str, Stage] = {
     "unavailable": Stage.NOT_READY,
@@ -284,6 +281,8 @@ def document_for(spec: SourceSpec) -> SourceDocument:
     Raises:
         InvalidDocumentError: the details are no `SourceDocument`, and no JSON of one.
     """
+    from migrate_huawei_sms.models import SourceDocument, document_from_json
+
     details = spec.details if spec.details is not None else SourceDocument()
     if isinstance(details, Mapping):
         details = document_from_json(details)
@@ -345,6 +344,8 @@ def _first_address(addresses: Iterable[str], version: int) -> str | None:
 
 
 def _server_disk(disk: Disk) -> ServerDisk:
+    from migrate_huawei_sms.models import ServerDisk
+
     return ServerDisk(
         name=disk.name,
         device_use="BOOT" if disk.is_boot else "NORMAL",
@@ -356,6 +357,8 @@ def _server_disk(disk: Disk) -> ServerDisk:
 
 
 def _network(nic: Nic) -> NetWork:
+    from migrate_huawei_sms.models import NetWork
+
     return NetWork(
         name=nic.name,
         ip=_first_address(nic.addresses, 4),
@@ -415,6 +418,8 @@ _ACTION = re.compile(r"perform action (\S+)")
 
 def error_from(response: Response) -> ApiError:
     """Make an error of an answer: by the vendor's code, by the status where the code says nothing."""
+    from migrate_huawei_sms.models import ErrorBody
+
     body = _error_object(response)
     code = _first(body, *_CODE_NAMES)
     message = _first(body, *_MESSAGE_NAMES) or f"answered {response.status} without a reason"

@@ -40,7 +40,6 @@ from migrate_core.provider import (
 )
 from migrate_huawei_sms import mapping
 from migrate_huawei_sms.auth import FetchedToken, GivenToken, SigningKey, keys_of_the_sdk
-from migrate_huawei_sms.models import registration_of
 
 REGIONS: Mapping[str, str] = {
     "ap-southeast-3": "https://sms.ap-southeast-3.myhuaweicloud.com",
@@ -156,6 +155,8 @@ class HuaweiSmsProvider(BaseProvider):
         if spec.external_id is not None:
             operation = Operation.REGISTER_SOURCE
             raise UnsupportedOptionError(self.name, operation, "external_id", self.capabilities[operation].options)
+        from migrate_huawei_sms.models import registration_of  # as `mapping` does
+
         document = mapping.document_for(spec)
         payload, faults = registration_of(document)
         _check(faults, allow_incomplete=spec.options.get("allow_incomplete") is True)
