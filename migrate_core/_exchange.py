@@ -21,6 +21,12 @@ from migrate_core.errors import (
 from migrate_core.provider import Request, Response
 from migrate_core.transports import TransportOptions
 
+MOST_CONNECTIONS = 100
+"""How many connections there may be to one endpoint."""
+
+IDLE_SECONDS = 30.0
+"""How long one is kept that nobody uses."""
+
 _OURS = (
     ("Accept", "application/json"),
     ("Accept-Encoding", "gzip"),

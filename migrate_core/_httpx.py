@@ -12,9 +12,7 @@ import contextvars
 import logging
 import math
 import re
-import socket
 import ssl
-import time
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from migrate_core import _tls
+from migrate_core import _exchange, _timed, _tls
 from migrate_core._exchange import Exchange
 from migrate_core._lanes import AsyncLanes, Lanes
 from migrate_core._proxies import proxy_for
@@ -31,8 +29,6 @@ from migrate_core.errors import ConfigurationError
 from migrate_core.provider import Request, Response
 from migrate_core.transports import TransportOptions
 
-_CONNECTIONS = 100
-_IDLE_SECONDS = 30.0
 _SLICE = 16 * 1024
 
 
@@ -172,13 +168,15 @@ class _Host:
 def _lanes(options: TransportOptions, host: _Host) -> Lanes[_Lane]:
     pool = httpcore.ConnectionPool(network_backend=_TimedBackend(), **_connection_settings(options, host.origin))
     there = host.url("/").origin
-    return Lanes(lambda: _Lane(pool.create_connection(there)), _CONNECTIONS, _IDLE_SECONDS)
+    return Lanes(lambda: _Lane(pool.create_connection(there)), _exchange.MOST_CONNECTIONS, _exchange.IDLE_SECONDS)
 
 
 def _async_lanes(options: TransportOptions, host: _Host) -> AsyncLanes[_AsyncLane]:
     pool = httpcore.AsyncConnectionPool(**_connection_settings(options, host.origin))
     there = host.url("/").origin
-    return AsyncLanes(lambda: _AsyncLane(pool.create_connection(there)), _CONNECTIONS, _IDLE_SECONDS)
+    return AsyncLanes(
+        lambda: _AsyncLane(pool.create_connection(there)), _exchange.MOST_CONNECTIONS, _exchange.IDLE_SECONDS
+    )
 
 
 def _connection_settings(options: TransportOptions, origin: str) -> dict[str, Any]:
@@ -195,7 +193,7 @@ def _proxy(origin: str) -> httpcore.Proxy | None:
         return None
     if proxy.url.startswith("socks") and not find_spec("socksio"):
         raise ConfigurationError("the environment names a SOCKS proxy, which needs: pip install 'httpx[socks]'")
-    tls = _tls.shared(httpcore.default_ssl_context) if proxy.url.startswith("https:") else None
+    tls = _tls.for_proxies() if proxy.url.startswith("https:") else None
     return httpcore.Proxy(url=proxy.url, auth=proxy.login, ssl_context=tls)
 
 
@@ -204,11 +202,8 @@ _until: contextvars.ContextVar[float] = contextvars.ContextVar("until", default=
 
 
 def _left() -> float | None:
-    """Tell how many seconds are left of the exchange."""
-    remaining = _until.get() - time.monotonic()
-    if remaining <= 0:
-        raise httpcore.ReadTimeout("the deadline passed")
-    return None if remaining == math.inf else remaining
+    """Tell how many seconds are left of the exchange of the calling thread."""
+    return _timed.left(_until.get())
 
 
 class _TimedStream(httpcore.NetworkStream):
@@ -254,15 +249,11 @@ class _TimedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        # Address by address: left to the system's own loop, each silent one would get the whole time.
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for left, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            limit = _left()
-            share = limit / left if limit else None
+        for address, share, last in _timed.shares(host, port, _until.get()):
             try:
-                stream = self._backend.connect_tcp(str(address[0]), port, share, local_address, socket_options)
+                stream = self._backend.connect_tcp(address, port, share, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if left == 1:
+                if last:
                     raise
             else:
                 return _TimedStream(stream)

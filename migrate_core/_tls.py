@@ -39,6 +39,11 @@ def context_for(options: TransportOptions) -> ssl.SSLContext:
         raise ConfigurationError(f"{options.verify!r} cannot be read as a CA bundle: {error}") from error
 
 
+def for_proxies() -> ssl.SSLContext:
+    """Give the context for proxies that speak TLS: what endpoints are set to trust says nothing of them."""
+    return shared(_known)
+
+
 def shared(make: Callable[..., ssl.SSLContext], *given: Any) -> ssl.SSLContext:
     """Give the one context of the process that is made in this way."""
     with _making:  # which the cache alone does not do: two threads would make two
@@ -68,6 +73,15 @@ class _Socket(ssl.SSLSocket):
 def _verified(authorities: bool | str, trust_env: bool, *_: Any) -> ssl.SSLContext:
     file, folder = _authorities(authorities, trust_env)
     context = ssl.create_default_context(cafile=file, capath=folder)
+    context.sslsocket_class = _Socket
+    return context
+
+
+def _known() -> ssl.SSLContext:
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
     context.sslsocket_class = _Socket
     return context
 

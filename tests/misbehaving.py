@@ -24,12 +24,15 @@ class Conversation:
 
     def __init__(self, server: Server, stream: socket.socket) -> None:
         self._server = server
-        self._stream = stream
+        self._stream: Any = stream
         self._unread = b""
         stream.settimeout(_PATIENCE)
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Shake hands, as the server."""
+        """Shake hands, as the server; once more within TLS, as a server behind a proxy that speaks it."""
+        if isinstance(self._stream, ssl.SSLSocket):
+            self._stream = _Inner(self._stream, context)
+            return
         self._stream = context.wrap_socket(self._stream, server_side=True, do_handshake_on_connect=False)
         self._stream.do_handshake()
 
@@ -98,6 +101,46 @@ class Conversation:
         self._server.note(received=data)
         self._unread += data
         return len(data)
+
+
+class _Inner:
+    """A server's end of TLS within TLS."""
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext) -> None:
+        self._outer = outer
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._received, self._to_send, server_side=True)
+        self._do(self._tls.do_handshake)
+
+    def recv(self, most: int) -> bytes:
+        data: bytes = self._do(lambda: self._tls.read(most))
+        return data
+
+    def sendall(self, data: bytes) -> None:
+        self._do(lambda: self._tls.write(data))
+
+    def shutdown(self, how: int) -> None:
+        self._outer.shutdown(how)
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def _do(self, step: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self._outer.recv(65536)
+                if not data:
+                    raise ConnectionAbortedError from None
+                self._received.write(data)
+            finally:
+                self._flush()
+
+    def _flush(self) -> None:
+        if data := self._to_send.read():
+            self._outer.sendall(data)
 
 
 Script: TypeAlias = Callable[[Conversation], None]

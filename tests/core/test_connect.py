@@ -174,7 +174,7 @@ def test_a_provider_is_found_by_the_name_that_a_shell_user_types(caller: Caller,
         ({"verify": "no/such/bundle.pem"}, "cannot be read as a CA bundle"),
         ({"verify": 1.5}, "neither true nor false"),
         ({"thumbprint": "12:34"}, "64 hexadecimal digits"),
-        ({"transport": "carrier-pigeon"}, "no transport is called 'carrier-pigeon'; installed are: httpx"),
+        ({"transport": "carrier-pigeon"}, "no transport is called 'carrier-pigeon'; installed are: fast, httpx"),
         ({"token": "two\nlines"}, "token has control characters"),
     ],
 )

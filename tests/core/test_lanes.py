@@ -20,9 +20,9 @@ import pytest
 import trustme
 
 import migrate_core as mc
-from migrate_core import _httpx, _tls
-from migrate_core._httpx import HttpxTransports
+from migrate_core import _exchange, _tls
 from migrate_core._lanes import AsyncLanes, Lanes
+from migrate_core._registry import transport_factory
 from migrate_core.clock import Deadline, SystemClock
 from migrate_core.provider import Request, Response
 from migrate_core.transports import TransportOptions
@@ -35,12 +35,25 @@ DONE = answer("")
 PATIENCE = 8.0
 
 
+@pytest.fixture(params=["httpx", "fast"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _plain_environment: None) -> str:
+    """The transport, for whoever does not name one."""
+    name: str = request.param
+    monkeypatch.setenv("MIGRATE_TRANSPORT", name)
+    return name
+
+
+def factory() -> Any:
+    """Give the transport that the test is about."""
+    return transport_factory(os.environ["MIGRATE_TRANSPORT"])
+
+
 class Opened:
     """A transport of either kind, driven from an event loop: there, a synchronous call runs in a thread."""
 
     def __init__(self, kind: str, origin: str) -> None:
         self._synchronous = kind == "sync"
-        opens: Any = HttpxTransports.open if self._synchronous else HttpxTransports.open_async
+        opens = factory().open if self._synchronous else factory().open_async
         self._transport = opens(TransportOptions(endpoints={"main": origin}))
 
     def send(self, path: str = "/", seconds: float = 20.0) -> asyncio.Task[Response]:
@@ -117,7 +130,7 @@ class Gate:
 
 
 @pytest.fixture(params=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> str:
+def kind(request: pytest.FixtureRequest, library: str) -> str:
     kind: str = request.param
     return kind
 
@@ -125,12 +138,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be one connection at most."""
-    monkeypatch.setattr(_httpx, "_CONNECTIONS", 1)
+    monkeypatch.setattr(_exchange, "MOST_CONNECTIONS", 1)
 
 
 # How many connections there are.
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(("kind", "in_flight"), [("sync", 8), ("async", 50)], ids=["8 threads", "50 in a loop"])
 @looped
 async def test_two_thousand_calls_open_no_more_connections_than_are_in_flight(kind: str, in_flight: int) -> None:
@@ -175,6 +189,7 @@ async def test_calls_one_by_one_take_the_connection_that_was_used_last(kind: str
             assert len(set(used[5:])) == 1
 
 
+@pytest.mark.usefixtures("library")
 def test_a_call_makes_as_many_steps_in_a_crowd_as_alone() -> None:
     """The pool of the HTTP library makes sixteen times as many at two hundred in flight."""
 
@@ -198,6 +213,7 @@ def test_a_call_makes_as_many_steps_in_a_crowd_as_alone() -> None:
         assert asyncio.run(steps(server, 200)) < 1.2 * alone
 
 
+@pytest.mark.usefixtures("library")
 @looped
 async def test_a_call_over_an_open_connection_looks_for_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """httpcore asks by an import which event loop runs; where there is no such module, it fails anew each time."""
@@ -253,7 +269,7 @@ async def test_a_call_waits_no_longer_than_it_may_and_was_not_sent(kind: str) ->
             assert (server.connections, len(server.requests)) == (1, 2)
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("library", "one_lane")
 @looped
 async def test_a_cancelled_call_leaves_the_line() -> None:
     gate = Gate()
@@ -402,13 +418,34 @@ async def test_connections_that_the_server_closed_meanwhile_fail_no_call_and_are
 async def test_a_connection_that_nobody_used_for_long_is_closed_when_the_next_call_comes(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_httpx, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(_exchange, "IDLE_SECONDS", 0.0)
     with Server(answering(DONE)) as server:
         async with opened(kind, server) as transport:
             for _ in range(3):
                 await transport.send()
             await seen(server, lambda server: server.left == 2)
             assert server.connections == 3
+
+
+@looped
+async def test_what_comes_when_nobody_asked_ends_a_connection(kind: str) -> None:
+    gate = Gate()
+
+    def talkative(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.send(DONE)
+        gate._passes.acquire(timeout=PATIENCE)
+        conversation.send(answer("stale"))
+        conversation._server.note(request=b"said more")
+        conversation.silence()
+
+    with Server(talkative, answering(answer("asked for"))) as server:
+        async with opened(kind, server) as transport:
+            await transport.send()
+            gate.open()
+            await seen(server, asked(2))
+            assert (await transport.send()).body == b"asked for"
+            await seen(server, lambda server: server.left == 1)
 
 
 @pytest.mark.usefixtures("one_lane")
@@ -430,6 +467,7 @@ async def test_closing_lets_a_call_end_and_sends_away_those_who_wait(kind: str) 
             await seen(server, lambda server: server.left == server.connections == 1)
 
 
+@pytest.mark.usefixtures("library")
 @looped
 async def test_an_exchange_cancelled_in_the_middle_closes_its_connection_and_no_other() -> None:
     gate = Gate()
@@ -470,6 +508,7 @@ def interrupting_the_body(conversation: Conversation) -> None:
     conversation.silence()
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("script", "scheme"),
     [
@@ -482,7 +521,7 @@ def interrupting_the_body(conversation: Conversation) -> None:
 def test_ctrl_c_closes_the_connection_and_the_client_works_on(script: Script, scheme: str, trust: Trust) -> None:
     after = answering(DONE) if scheme == "http" else over_tls(trust.server, answering(DONE))
     with Server(script, after, scheme=scheme) as server:
-        transport = HttpxTransports.open(TransportOptions(endpoints={"main": server.origin}, verify=trust.bundle))
+        transport = factory().open(TransportOptions(endpoints={"main": server.origin}, verify=trust.bundle))
         with pytest.raises(KeyboardInterrupt):
             transport.send(get(), within(PATIENCE))
         server.wait_until(lambda server: server.left == 1)

@@ -1,4 +1,4 @@
-"""The default transport, and what both clients make of it, against servers that misbehave on real sockets."""
+"""The transports, and what both clients make of them, against servers that misbehave on real sockets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import gzip
 import hashlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -22,7 +23,8 @@ import pytest
 import trustme
 
 import migrate_core as mc
-from migrate_core._httpx import HttpxTransports
+from migrate_core import _tls
+from migrate_core._registry import transport_factory
 from migrate_core.clock import Deadline, SystemClock
 from migrate_core.provider import Request, Response
 from migrate_core.testing import VirtualClock, serve
@@ -39,6 +41,19 @@ GET = Request(method="GET", path="/v3/sources/s-1", repeatable=True)
 LIMIT = 10_000
 
 
+@pytest.fixture(params=["httpx", "fast"], autouse=True)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _plain_environment: None) -> str:
+    """The transport, for whoever does not name one."""
+    name: str = request.param
+    monkeypatch.setenv("MIGRATE_TRANSPORT", name)
+    return name
+
+
+def factory() -> Any:
+    """Give the transport that the test is about."""
+    return transport_factory(os.environ["MIGRATE_TRANSPORT"])
+
+
 def connect(caller: Caller, origin: str, **settings: Any) -> Any:
     """Make a client of `origin`; unless a test measures time, it waits between attempts in no time."""
     clock = SystemClock() if "timeout" in settings else VirtualClock()
@@ -48,7 +63,7 @@ def connect(caller: Caller, origin: str, **settings: Any) -> Any:
 @contextmanager
 def transport(caller: Caller, origin: str, **options: Any) -> Iterator[Callable[..., Response]]:
     """Open the transport of the caller's kind; gives a function that sends."""
-    opens: Any = HttpxTransports.open_async if caller.kind == "async" else HttpxTransports.open
+    opens = factory().open_async if caller.kind == "async" else factory().open
     opened = opens(TransportOptions(endpoints={"main": origin}, **options))
 
     def send(request: Request = GET, seconds: float = 10.0) -> Response:
@@ -201,7 +216,7 @@ def test_a_silent_address_takes_no_more_than_its_share(monkeypatch: pytest.Monke
     """In asyncio the addresses are tried side by side."""
     name(monkeypatch, "many.example", HOST, "::1")
     with crowd() as port:
-        opened = HttpxTransports.open(TransportOptions(endpoints={"main": f"http://many.example:{port}"}))
+        opened = factory().open(TransportOptions(endpoints={"main": f"http://many.example:{port}"}))
         with in_time(), pytest.raises(mc.RequestNotSentError):  # the second one refused in time
             opened.send(GET, Deadline.after(SystemClock(), 0.5))
         opened.close()
@@ -279,6 +294,43 @@ def chunks_cut_short(conversation: Conversation) -> None:
     conversation.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n" + BODY + b"\r\n")
 
 
+def sending(*lines: str, body: bytes = b"ok") -> Script:
+    """Make a script that answers with just these lines."""
+
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.send("\r\n".join((*lines, "", "")).encode("latin-1") + body)
+
+    return script
+
+
+def named(name: str, script: Script) -> Script:
+    script.__name__ = name
+    return script
+
+
+OK = "HTTP/1.1 200 OK"
+CHUNKED = "Transfer-Encoding: chunked"
+
+UNCLEAR = [
+    named("a_line_without_a_colon", sending(OK, "X bad", "Content-Length: 2")),
+    named("a_blank_before_a_colon", sending(OK, "X : 1", "Content-Length: 2")),
+    named("a_zero_byte", sending(OK, "X: a\0b", "Content-Length: 2")),
+    named("a_length_with_a_sign", sending(OK, "Content-Length: +2")),
+    named("a_length_with_a_gap", sending(OK, "Content-Length: 1_0", body=bytes(10))),
+    named("a_length_that_is_none", sending(OK, "Content-Length: -1")),
+    named("no_length_at_all", sending(OK, "Content-Length:")),
+    named("another_coding", sending(OK, "Transfer-Encoding: gzip")),
+    named("two_codings", sending(OK, "Transfer-Encoding: gzip, chunked", body=b"2\r\nok\r\n0\r\n\r\n")),
+    named("a_chunk_of_a_negative_size", sending(OK, CHUNKED, body=b"-2\r\nok\r\n0\r\n\r\n")),
+    named("a_chunk_of_no_size", sending(OK, CHUNKED, body=b"\r\nok\r\n0\r\n\r\n")),
+    named("a_chunk_that_is_too_long", sending(OK, CHUNKED, body=b"2\r\nokay\r\n0\r\n\r\n")),
+    named("no_status", sending("HTTP/1.1 20x OK", "Content-Length: 2")),
+    named("no_such_status", sending("HTTP/1.1 099 OK", "Content-Length: 2")),
+    named("another_protocol", sending("HTTP/1.1 101 Switching Protocols", "Upgrade: x", "Connection: upgrade")),
+]
+
+
 LOST = [
     reset_before_the_answer,
     no_answer,
@@ -288,6 +340,7 @@ LOST = [
     body_cut_short,
     body_reset,
     chunks_cut_short,
+    *UNCLEAR,
 ]
 
 
@@ -308,6 +361,61 @@ def test_a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown(c
             caller(client.sources.delete("s-1"))
         assert isinstance(caught.value.__cause__, mc.ResponseLostError)
         assert server.lines == ["DELETE /v3/sources/s-1 HTTP/1.1"]
+
+
+SOUND = [
+    named("an_interim_answer_first", sending("HTTP/1.1 103 Early Hints", "Link: x", "", OK, "Content-Length: 2")),
+    named("no_reason", sending("HTTP/1.1 200", "Content-Length: 2")),
+    named("bare_line_feeds", sending(f"{OK}\nX: 1\nContent-Length: 2")),
+    named("a_folded_header", sending(OK, "X: 1", "  2", "Content-Length: 2")),
+    named("an_empty_header", sending(OK, "X:", "Content-Length: 2")),
+    named("no_ascii", sending(OK, "X: \xfc", "Content-Length: 2")),
+    named("many_headers", sending(OK, *(f"X-{number}: 1" for number in range(200)), "Content-Length: 2")),
+    named("a_long_header", sending(OK, f"X: {90_000 * 'x'}", "Content-Length: 2")),
+    named("until_it_closes", sending(OK)),
+    named("an_older_version", sending("HTTP/1.0 200 OK")),
+    named("chunks", sending(OK, CHUNKED, body=b"1;a=b\r\no\r\n01\r\nk\r\n0\r\nX: 1\r\n\r\n")),
+    named("chunks_in_capitals", sending(OK, "transfer-encoding: CHUNKED", body=b"2\r\nok\r\n0\r\n\r\n")),
+]
+
+
+@pytest.mark.parametrize("script", SOUND, ids=lambda script: script.__name__)
+def test_an_answer_in_another_form_is_read(caller: Caller, script: Script) -> None:
+    with Server(script) as server, transport(caller, server.origin) as send:
+        assert send().body == b"ok"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "PUT"])
+@pytest.mark.parametrize("body", [b"", b'{"a": 1}', bytes(200_000)], ids=len)
+def test_a_request_is_sent_as_it_is(caller: Caller, method: str, body: bytes) -> None:
+    request = Request(
+        method=method,
+        path="/a%2Fb;c/%C3%BC",
+        query=(("a b", "c/d+"), ("x", "")),
+        headers={"X-One": " 1 ", "accept": "text/plain"},
+        body=body,
+        repeatable=False,
+    )
+    with Server(answering(SOURCE)) as server, transport(caller, server.origin) as send:
+        send(request)
+    head, _, sent = server.requests[0].partition(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    assert line == f"{method} /a%2Fb;c/%C3%BC?a%20b=c%2Fd%2B&x= HTTP/1.1"
+    own = [name for name in headers if not name.startswith("User-Agent: migrate-core/")]
+    length = [f"Content-Length: {len(body)}"] if body or method in ("POST", "PUT") else []
+    assert sorted(own) == sorted(
+        ["Accept-Encoding: gzip", f"Host: {HOST}:{server.port}", "X-One: 1", "accept: text/plain", *length]
+    )
+    assert len(headers) == len(own) + 1
+    assert sent == body
+
+
+@pytest.mark.parametrize("wrong", ["X One", "X:One", "", "X\tOne"])
+def test_a_header_that_has_no_possible_name_is_not_sent(caller: Caller, wrong: str) -> None:
+    with Server(answering(SOURCE)) as server, transport(caller, server.origin) as send:
+        with suppress(mc.InvalidArgumentError), pytest.raises(mc.RequestNotSentError):
+            send(Request(method="GET", path="/", headers={wrong: "1"}, repeatable=True))
+        assert server.requests == []
 
 
 def test_a_read_recovers_from_a_lost_answer(caller: Caller) -> None:
@@ -585,6 +693,57 @@ def test_a_proxy_sees_no_credentials_of_an_https_service(
         assert TOKEN.encode() in proxy.requests[1]
 
 
+@pytest.fixture
+def known(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the system know the authority."""
+    monkeypatch.setenv("SSL_CERT_FILE", trust.bundle)
+    _tls._made.cache_clear()
+    yield
+    _tls._made.cache_clear()
+
+
+@pytest.mark.usefixtures("known")
+def test_a_proxy_may_speak_tls(caller: Caller, monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+    with secure(trust) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.at("me:pass-word@127.0.0.1"))
+        caller(connect(caller, "http://sms.example", verify=False).sources.describe("s-1"))
+        assert proxy.lines == ["GET http://sms.example/v3/sources/s-1 HTTP/1.1"]
+        assert b64encode(b"me:pass-word") in proxy.requests[0]
+
+
+@pytest.mark.usefixtures("known")
+def test_a_proxy_that_speaks_tls_leads_to_services_that_do(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, trust: Trust
+) -> None:
+    service = "127.0.0.2"
+    behind = tunnel(trust.server(service), answering(SOURCE, answer({"id": "s-1", "name": "x" * 100_000})))
+    with secure(trust, behind) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.at("me:pass-word@127.0.0.1"))
+        client = connect(caller, f"https://{service}", verify=trust.bundle)
+        assert caller(client.sources.describe("s-1")).id == "s-1"
+        assert len(caller(client.sources.describe("s-1")).name) == 100_000
+        connecting, *others = proxy.requests
+        assert proxy.lines == [f"CONNECT {service}:443 HTTP/1.1", *2 * ["GET /v3/sources/s-1 HTTP/1.1"]]
+        assert b64encode(b"me:pass-word") in connecting
+        assert TOKEN.encode() not in connecting
+        assert b64encode(b"me:pass-word") not in b"".join(others)
+        assert proxy.connections == 1
+        caller(client.close())
+        wait_until(caller, proxy, all_left)
+
+
+def test_a_proxy_that_nobody_vouches_for_learns_nothing(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, trust: Trust
+) -> None:
+    with secure(trust) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.at("me:pass-word@127.0.0.1"))
+        client = connect(caller, "https://sms.example", thumbprint=trust.thumbprint)
+        with pytest.raises(mc.RequestNotSentError, match="CERTIFICATE_VERIFY_FAILED"):
+            caller(client.sources.delete("s-1"))
+        wait_until(caller, proxy, all_left)
+        assert proxy.received == b""
+
+
 def test_a_thumbprint_holds_through_a_proxy(caller: Caller, monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
     with Server(tunnel(trust.server("sms.example"), answering(SOURCE))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.origin)
@@ -605,18 +764,23 @@ def test_a_proxy_that_refuses_means_not_sent(caller: Caller, monkeypatch: pytest
 def test_a_service_that_was_down_behind_a_proxy_is_reached_again(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
-    def nobody_behind(conversation: Conversation) -> None:
-        conversation.request()
-        conversation.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-
-    times = 40
+    is_up = threading.Event()
     up = tunnel(trust.server("sms.example"), answering(SOURCE))
-    with Server(*3 * times * [nobody_behind], up) as proxy:
+
+    def proxied(conversation: Conversation) -> None:
+        if is_up.is_set():
+            up(conversation)
+        else:
+            conversation.request()
+            conversation.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+    with Server(proxied) as proxy:
         monkeypatch.setenv("https_proxy", proxy.origin)
         client = connect(caller, "https://sms.example", verify=trust.bundle)
-        for _ in range(times):
+        for _ in range(40):
             with pytest.raises(mc.RequestNotSentError):
                 caller(client.sources.delete("s-1"))
+        is_up.set()
         assert caller(client.sources.describe("s-1")).id == "s-1"
 
 
@@ -814,7 +978,9 @@ def test_what_cannot_be_an_id_is_refused_before_any_connection(caller: Caller, b
 # What is left behind: in logs, in connections, in threads.
 
 
-def test_no_log_record_holds_a_credential_or_a_query(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_record_holds_a_credential_or_a_query(
+    caller: Caller, caplog: pytest.LogCaptureFixture, library: str
+) -> None:
     simulator = HuaweiSmsSimulator()
     [source_id] = simulator.add_sources(1)
     caplog.set_level(logging.DEBUG)
@@ -825,24 +991,37 @@ def test_no_log_record_holds_a_credential_or_a_query(caller: Caller, caplog: pyt
     session = simulator.journal[-1].headers["x-auth-token"]
     login = simulator.settings("login")
     said = "\n".join(record.getMessage() for record in caplog.records) + caplog.text
-    assert {"httpcore.connection", "httpcore.http11"} <= {record.name for record in caplog.records}
+    logged = {record.name.partition(".")[0] for record in caplog.records}
+    assert logged >= {"migrate_core", *(["httpcore"] if library == "httpx" else [])}
     assert not [secret for secret in (session, login["password"], login["username"]) if secret in said]
     assert [entry.query for entry in simulator.journal if entry.query]
     assert not [part for part in ("nocatalog", "limit=", "offset=") if part in said]
 
 
 def test_no_log_record_holds_the_login_of_a_proxy(
-    caller: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, trust: Trust
+    caller: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, trust: Trust, library: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with Server(tunnel(trust.server("sms.example"), answering(SOURCE))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.at("me:pass-word@127.0.0.1"))
         caller(connect(caller, "https://sms.example", verify=trust.bundle).sources.describe("s-1"))
-    logging.getLogger("httpcore.socks").debug("setup_socks5_connection.started auth=(b'me', b'pass-word')")
-    assert "httpcore.proxy" in {record.name for record in caplog.records}
-    assert "setup_socks5_connection" in caplog.text
+    if library == "httpx":
+        logging.getLogger("httpcore.socks").debug("setup_socks5_connection.started auth=(b'me', b'pass-word')")
+        assert "httpcore.proxy" in {record.name for record in caplog.records}
+        assert "setup_socks5_connection" in caplog.text
     for secret in ("pass-word", b64encode(b"me:pass-word").decode(), TOKEN):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("script", LOST, ids=lambda script: script.__name__)
+def test_no_error_holds_a_credential(caller: Caller, script: Script) -> None:
+    with Server(script) as server:
+        with pytest.raises(mc.OutcomeUnknownError) as caught:
+            caller(connect(caller, server.origin).sources.delete("s-1"))
+        error: BaseException | None = caught.value
+        while error:
+            assert TOKEN not in f"{error} {error!r} {error.args}"
+            error = error.__cause__
 
 
 def test_one_connection_serves_many_calls_and_closing_leaves_nothing(caller: Caller) -> None:
