@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import migrate_core as mc
-from migrate_core._paging import Pages
+from benchmarks.growth import traced_peak
+from migrate_core._paging import REMEMBERED, Pages
 from migrate_core.clock import Deadline
 from migrate_core.operations import Capability, Operation, Support
 from migrate_core.provider import BaseProvider, Flow, Page, Request, Response, Settings, TaskInfo, TaskStatus
@@ -71,6 +74,55 @@ def test_pages_that_go_round_are_refused() -> None:
         ids_of(pages, page("a", following=following))
     with pytest.raises(mc.MalformedResponseError):
         ids_of(pages, page("b", following="2"))
+
+
+def numbered(first: int, last: int, size: int) -> Iterator[Page[TaskInfo]]:
+    """Pages of numbers; no two have the same cursor."""
+    for start in range(first, last, size):
+        yield page(*map(str, range(start, start + size)), following=str(next(CURSORS)))
+
+
+CURSORS = itertools.count()
+
+
+@pytest.mark.parametrize("added", [1, 10, 999, REMEMBERED])
+@pytest.mark.parametrize("size", [1, 10, 200])
+def test_items_that_shift_by_no_more_than_are_remembered_are_given_once(added: int, size: int) -> None:
+    """Between two requests, so many were added ahead of all that was read."""
+    pages: Pages[TaskInfo] = Pages()
+    listed = [*numbered(0, 3000, size), *numbered(3000 - added, 6000 - added, size)]
+    got = [int(one) for shown in listed for one in ids_of(pages, shown)]
+    assert got == list(range(max(got) + 1))
+
+
+def test_an_id_is_forgotten_when_twice_as_many_as_are_remembered_came_after_it() -> None:
+    pages: Pages[TaskInfo] = Pages()
+    for shown in numbered(0, 2 * REMEMBERED + 1, 1):
+        ids_of(pages, shown)
+    assert ids_of(pages, page("0", "1001")) == ["0"]
+
+
+@pytest.mark.parametrize("before", [0, 1, 500, 5000])
+@pytest.mark.parametrize("circle", [1, 2, 999, REMEMBERED, 2 * REMEMBERED + 1, 5000])
+def test_a_list_that_goes_round_ends_however_wide_the_circle_is(before: int, circle: int) -> None:
+    pages: Pages[TaskInfo] = Pages()
+    cursors = itertools.chain(range(before), itertools.cycle(range(before, before + circle)))
+    with pytest.raises(mc.MalformedResponseError, match="never end"):
+        gone_through(pages, itertools.islice(map(str, cursors), 4 * (before + circle)))
+
+
+@pytest.mark.parametrize("before", [0, 1, 500, 5000])
+@pytest.mark.parametrize("circle", [1, 2, 999, REMEMBERED])
+def test_a_list_that_goes_round_in_a_small_circle_gives_nothing_twice(before: int, circle: int) -> None:
+    pages: Pages[TaskInfo] = Pages()
+    gone_through(pages, map(str, range(before + circle)))
+    with pytest.raises(mc.MalformedResponseError, match="never end"):
+        ids_of(pages, page(following=str(before)))
+
+
+def gone_through(pages: Pages[TaskInfo], cursors: Iterable[str]) -> None:
+    for cursor in cursors:
+        ids_of(pages, page(following=cursor))
 
 
 # Lists of a client.
@@ -184,6 +236,27 @@ def test_a_page_is_fetched_when_it_is_needed_and_not_before(caller: Caller) -> N
 def test_a_list_can_be_begun_again(caller: Caller) -> None:
     client = client_for(caller, Shelf(25, 10))
     assert len(caller.list(client.sources.list())) == len(caller.list(client.sources.list())) == 25
+
+
+def test_a_longer_list_takes_no_more_memory(caller: Caller) -> None:
+    """The ids of 7,000 more sources would be half a megabyte."""
+
+    short, long = (partial(read_through, caller, Shelf(count, 100)) for count in (3000, 10_000))
+    assert traced_peak(short, long) <= traced_peak(short, short) + 30_000
+
+
+def read_through(caller: Caller, shelf: Shelf) -> None:
+    """Read a list to its end and keep nothing of it."""
+    listed = client_for(caller, shelf).sources.list()
+    got = caller(_number_of(listed)) if caller.kind == "async" else sum(1 for _ in listed)
+    assert got == shelf.count
+
+
+async def _number_of(listed: AsyncIterator[Any]) -> int:
+    number = 0
+    async for _ in listed:
+        number += 1
+    return number
 
 
 def test_listed_tasks_are_tasks(caller: Caller) -> None:
