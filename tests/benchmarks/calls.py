@@ -7,7 +7,8 @@ import json
 import socket
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import httpx
@@ -16,12 +17,28 @@ from huaweicloudsdksms import v3
 
 import migrate_core as mc
 from benchmarks.server import HOST
+from extras import without_fast_json
+from migrate_core import _registry
+from migrate_core.errors import MigrateError
 
 KEYS = {"access_key": "BENCHMARKACCESSKEY00", "secret_key": "benchmark-secret-key-000000000000000000"}
 SOURCE = "9f1e3d4a-0000-4000-8000-000000000000"
 PATH = f"/v3/sources/{SOURCE}"
 
+FAST = "migrate-core, transport=fast"
+
 Contestant: TypeAlias = tuple[str, Callable[[], int]]
+
+
+def has_fast() -> bool:
+    """Tell whether the transport ``fast`` is installed, with all that it needs."""
+    if "fast" not in _registry.names(_registry.TRANSPORTS):
+        return False
+    try:
+        _registry.transport_factory("fast")
+    except MigrateError:
+        return False
+    return True
 
 
 @contextmanager
@@ -33,13 +50,29 @@ def one_by_one(port: int, calls: int) -> Generator[Sequence[Contestant]]:
         httpx.Client(trust_env=False) as bare,
         socket.create_connection((HOST, port)) as raw,
         _sdk(origin) as sdk,
+        ExitStack() as others,
     ):
+        fast: list[Contestant] = []
+        if has_fast():
+            quick = others.enter_context(mc.connect("huawei_sms", endpoint=origin, transport="fast", **KEYS))
+            fast = [(FAST, lambda: _repeated(calls, lambda: quick.sources.describe(SOURCE)))]
         yield [
-            ("migrate-core", lambda: _repeated(calls, lambda: ours.sources.describe(SOURCE))),
+            ("migrate-core", _without_extra(lambda: _repeated(calls, lambda: ours.sources.describe(SOURCE)))),
+            *fast,
             ("httpx", lambda: _repeated(calls, lambda: bare.get(origin + PATH).json())),
             ("the vendor's SDK", lambda: _repeated(calls, lambda: sdk(SOURCE))),
             ("a raw socket", lambda: _repeated(calls, lambda: _over(raw))),
         ]
+
+
+def _without_extra(work: Callable[[], int]) -> Callable[[], int]:
+    """Let the default do without the extra's libraries for JSON, too."""
+
+    def working() -> int:
+        with without_fast_json():
+            return work()
+
+    return working
 
 
 def _repeated(calls: int, call: Callable[[], Any]) -> int:
@@ -73,23 +106,34 @@ def many_at_once(port: int, calls: int, in_flight: int, threads: int = 8) -> Gen
     """
     origin = f"http://{HOST}:{port}"
     runner = asyncio.Runner()
-    ours = mc.connect_async("huawei_sms", endpoint=origin, **KEYS)
+    transports = {"migrate-core": "httpx"} | ({FAST: "fast"} if has_fast() else {})
+    ours = {
+        name: mc.connect_async("huawei_sms", endpoint=origin, transport=transport, **KEYS)
+        for name, transport in transports.items()
+    }
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
     bare = httpx.AsyncClient(trust_env=False, limits=limits, timeout=60.0)
 
-    async def described() -> None:
-        await ours.sources.describe(SOURCE)
+    async def described(client: mc.AsyncClient) -> None:
+        await client.sources.describe(SOURCE)
+
+    def describing(client: mc.AsyncClient) -> int:
+        return runner.run(_crowded(lambda: described(client), calls, in_flight))
 
     async def fetched() -> None:
         (await bare.get(origin + PATH)).json()
 
     with _sdk(origin) as sdk, ThreadPoolExecutor(threads) as pool:
         yield [
-            ("migrate-core", lambda: runner.run(_crowded(described, calls, in_flight))),
+            *(
+                (name, partial(describing, client) if name == FAST else _without_extra(partial(describing, client)))
+                for name, client in ours.items()
+            ),
             ("httpx", lambda: runner.run(_crowded(fetched, calls, in_flight))),
             (f"the vendor's SDK, {threads} threads", lambda: len(list(pool.map(lambda _: sdk(SOURCE), range(calls))))),
         ]
-    runner.run(ours.close())
+    for client in ours.values():
+        runner.run(client.close())
     runner.run(bare.aclose())
     runner.close()
 

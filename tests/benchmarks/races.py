@@ -30,6 +30,16 @@ class Result:
         """The median of the CPU times."""
         return statistics.median(self.cpu)
 
+    @property
+    def least_wall(self) -> float:
+        """The least of the wall times."""
+        return min(self.wall)
+
+    @property
+    def least_cpu(self) -> float:
+        """The least of the CPU times."""
+        return min(self.cpu)
+
 
 def race(contestants: Sequence[tuple[str, Callable[[], int]]], rounds: int) -> dict[str, Result]:
     """Let contestants work in turns.

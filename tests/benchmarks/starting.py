@@ -18,11 +18,13 @@ from benchmarks.server import HOST, TESTS
 _OURS = "import migrate_core as mc\nfor name in mc.__all__: getattr(mc, name)\n"
 _SDK = "from huaweicloudsdksms import v3\nfrom huaweicloudsdkcore.auth.credentials import BasicCredentials\n"
 
+PYTHON = "Python alone"
+
 IMPORTS: Mapping[str, str] = {
     "migrate-core, every public name": _OURS,
     "httpx": "import httpx\n",
     "the vendor's SDK": _SDK,
-    "Python alone": "",
+    PYTHON: "",
 }
 
 _WITHOUT_EXTRA = "import sys\nsys.modules.update(dict.fromkeys(('msgspec', 'msgspec.json', 'orjson')))\n"

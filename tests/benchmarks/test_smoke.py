@@ -21,8 +21,11 @@ def test_the_benchmarks_run_and_every_table_has_every_contestant() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
     )
     assert done.returncode == 0, done.stderr
-    tables = done.stdout.split("\n## ")[1:]
-    assert len(tables) == 10
+    targets, *tables = done.stdout.split("\n## ")[1:]
+    rows = targets.splitlines()[4:]
+    assert len(rows) >= 25
+    assert all(row.endswith(("| met |", "| open |")) for row in rows), rows
+    assert len(tables) == 15
     for table in tables:
         assert "\n| migrate-core" in table, table
-        assert " 1.00 |" in table, table
+        assert " 1.00 |" in table or table.startswith("Noticing the end"), table
