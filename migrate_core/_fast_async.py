@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType, start_connection
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -223,15 +225,22 @@ async def _dialled(way: Way) -> tuple[asyncio.Transport, _Protocol]:
 
 
 async def _opened(place: Place, make: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+    # Not by asyncio's own race of addresses: if it is cancelled when one has just won, the socket of that one is lost.
+    sock = await start_connection(await _addresses(place), happy_eyeballs_delay=_NEXT_ADDRESS)
     return await asyncio.get_running_loop().create_connection(
         make,
-        place.host,
-        place.port,
+        sock=sock,
         ssl=place.tls,
         server_hostname=place.host if place.tls else None,
         ssl_handshake_timeout=_HANDSHAKE if place.tls else None,
-        happy_eyeballs_delay=_NEXT_ADDRESS,
     )
+
+
+async def _addresses(place: Place) -> Sequence[AddrInfoType]:
+    try:
+        return socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # it is a name, and looking one up takes time
+        return await asyncio.get_running_loop().getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
 
 
 class _Asking(asyncio.Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import os
 import signal
 import ssl
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -483,6 +484,22 @@ async def test_an_exchange_cancelled_in_the_middle_closes_its_connection_and_no_
                 await calls[1]
             await transport.send()
             assert server.connections == 3
+
+
+@pytest.mark.usefixtures("library")
+@looped
+async def test_a_call_that_is_cancelled_at_any_step_leaves_no_connection() -> None:
+    with Server(answering(DONE)) as server:
+        for steps in 20 * [*range(15)]:
+            async with opened("async", server) as transport:
+                call = transport.send()
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                call.cancel()
+                with suppress(asyncio.CancelledError):
+                    await call
+        gc.collect()  # what was lost would be found, and be an error
+        await seen(server, lambda server: server.left == server.connections)
 
 
 def press_ctrl_c() -> None:
