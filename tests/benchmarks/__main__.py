@@ -84,6 +84,9 @@ class Goal:
         """One word for it."""
         return "met" if self.is_met else "open"
 
+    def __str__(self) -> str:
+        return f"{self.what}: target {self.target}; here {self.measured}: **{self.state}**"
+
 
 @attrs.frozen
 class Section:
@@ -110,7 +113,7 @@ def page(plan: Plan, command: str) -> Iterator[str]:
     """Run everything; gives the page, line by line."""
     sections = []
     for section in _sections(plan):
-        print(section.title, file=sys.stderr, flush=True)
+        print(section.title, *(f"- {goal}" for goal in section.goals), sep="\n", file=sys.stderr, flush=True)
         sections.append(section)
     yield from _heading(plan, command)
     yield from ("", "## Targets", "", "| what | target | measured | |", "|---|---|---|---|")
@@ -121,7 +124,7 @@ def page(plan: Plan, command: str) -> Iterator[str]:
         if section.goals:
             yield ""
         for goal in section.goals:
-            yield f"- {goal.what}: target {goal.target}; here {goal.measured}: **{goal.state}**"
+            yield f"- {goal}"
 
 
 def _heading(plan: Plan, command: str) -> Iterator[str]:
@@ -373,7 +376,7 @@ def _polling(plan: Plan) -> Iterator[Section]:
 
 
 def _listing(port: int, plan: Plan) -> Section:
-    listings = growth.listings(port, plan.sources, plan.rounds)
+    listings = growth.listings(port, plan.sources, plan.rounds // 2 + 1)
     lines = ["| | sources | requests | least CPU each | ratio | peak of memory |", "|---|---|---|---|---|---|"]
     goals: list[Goal] = []
     for few, *more in _by_kind(listings):
