@@ -113,11 +113,8 @@ class _Lane:
 
     def _leftover(self) -> bool:
         """Tell whether more came with the answer than belongs to it."""
-        self.stream.until = 0.0
-        try:
-            return bool(self.reader.peek())
-        except TimeoutError:  # nothing is there that need not be waited for
-            return False
+        self.stream.until = 0.0  # what was read already is given, and no more is read
+        return bool(self.reader.peek())
 
 
 class _Answer:

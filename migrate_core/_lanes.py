@@ -97,8 +97,9 @@ class _Lanes(Generic[L]):
     def _pass_on(self, lane: L | None, *, whole: bool) -> Sequence[L]:
         """Give a lane to the first in line, or keep it; if it was not left `whole`, only the right to open another."""
         with self._lock:
-            good = lane if lane and whole and not self._closed and lane.usable() else None
+            good = lane if lane and whole and not self._closed else None
             if turn := self._first():
+                good = good if good and good.usable() else None
                 turn.set_result(good)
             elif good:
                 self._free.append((time.monotonic(), good))

@@ -87,8 +87,10 @@ class Stream(io.RawIOBase):
         """Tell that it can be read."""
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        """Read what has come, or comes first."""
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what has come, or comes first; ``None`` if there is no time at all."""
+        if not self.until:
+            return None
         self._sock.settimeout(left(self.until))
         received: int = self._sock.recv_into(buffer)
         return received
