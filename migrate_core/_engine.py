@@ -342,7 +342,7 @@ class Engine:
                     raise
                 cost = quota.spend(error)
                 if cost is None:
-                    error.add_note(f"{self._what(request)}: not sent again, since too much of late has failed there")
+                    log.debug("%s: not sent again, since too much of late has failed there", self._what(request))
                     raise
                 spent = cost
                 log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), len(failed), delay, error)

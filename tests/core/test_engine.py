@@ -364,7 +364,6 @@ def test_where_everything_fails_second_attempts_come_to_an_end(caller: Caller, c
             caller(client.sources.describe("s-1"))
     assert len(script.requests) == 50 + 500 // 14
     assert len(raised.value.attempts) == 1
-    assert "too much of late has failed" in raised.value.__notes__[0]
 
 
 def test_a_throttled_attempt_costs_less(caller: Caller, connect: Connect) -> None:

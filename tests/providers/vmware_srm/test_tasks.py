@@ -357,7 +357,7 @@ def test_five_minutes_of_failing_looks_count_from_the_last_good_one(
     simulator.faults.answer(503, method="GET", path="/tasks/", times=45)
 
     def on_progress(_: Any) -> None:
-        simulator.faults.answer(503, method="GET", path="/tasks/", times=15)
+        simulator.faults.answer(503, method="GET", path="/tasks/", times=6)
 
     caller(task.wait(on_progress=on_progress))
     assert task.status is mc.TaskStatus.SUCCESS
