@@ -268,7 +268,14 @@ class _Connection:
         self.stream: Any = None
 
     def usable(self) -> bool:
-        return bool(self.connection.is_available() and not self.connection.has_expired())
+        return bool(self.connection.is_available() and not self.connection.has_expired() and not self._leftover())
+
+    def _leftover(self) -> bool:
+        """Tell whether more came with the answer than belongs to it: it would be the answer to the next request."""
+        inner = self.connection
+        while hasattr(inner, "_connection"):
+            inner = inner._connection
+        return bool(inner._h11_state.trailing_data[0])
 
 
 class _Lane(_Connection):

@@ -1037,6 +1037,24 @@ def test_one_connection_serves_many_calls_and_closing_leaves_nothing(caller: Cal
         gc.collect()
 
 
+@pytest.mark.parametrize(
+    "more", [answer("stale"), answer("stale", length=9), b"junk"], ids=["an answer", "half an answer", "junk"]
+)
+def test_what_comes_with_an_answer_is_nobodys_answer(caller: Caller, more: bytes) -> None:
+    def generous(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.send(answer("first") + more)
+        conversation.silence()
+
+    with Server(generous, answering(answer("second"))) as server, transport(caller, server.origin) as send:
+        try:
+            assert send().body == b"first"
+        except mc.ResponseLostError:
+            assert more == b"junk"  # which can be a part of the answer, and a broken one is none
+        assert send().body == b"second"
+        assert server.connections == 2
+
+
 def test_one_tls_connection_serves_many_calls_and_closing_leaves_nothing(caller: Caller, trust: Trust) -> None:
     with secure(trust) as server:
         threads = set(threading.enumerate())
