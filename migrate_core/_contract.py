@@ -123,7 +123,7 @@ def broken_endpoints(result: Any) -> str | None:
 
 def broken_headers(result: Any) -> str | None:
     """Name the rule that the result of ``authenticate()`` breaks, if it does."""
-    if isinstance(result, Mapping) and all(isinstance(text, str) for pair in result.items() for text in pair):
+    if isinstance(result, Mapping) and all([isinstance(text, str) for text in (*result, *result.values())]):
         return None
     return "authenticate() returns headers: a mapping of texts to texts"  # not what it gave: that is a secret
 

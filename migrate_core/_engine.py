@@ -412,7 +412,7 @@ class Engine:
         where, now = self._origins[request.endpoint], self.clock.now()
         headers = self._asked(operation, self.provider.authenticate, request, origin=where, now=now)
         self._keep(_contract.broken_headers(headers), operation)
-        return attrs.evolve(request, headers={**request.headers, **headers})
+        return request.with_headers(headers)
 
     def _what(self, request: Request) -> str:
         return f"{self.provider.name} {request.method} {request.path}"

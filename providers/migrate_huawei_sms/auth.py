@@ -10,6 +10,7 @@ import functools
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,8 @@ _KEYS = {"access_key": "ak", "secret_key": "sk"}
 ALGORITHM = "SDK-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 UNSIGNED = "UNSIGNED-PAYLOAD"
+
+_ORDINARY_PATH = re.compile(r"[/A-Za-z0-9_.~-]*")
 
 _EARLY = timedelta(minutes=5)
 """A token is renewed this long before it expires: calls that are on their way still find it valid."""
@@ -221,13 +224,14 @@ def signature_of(secret_key: str, date: str, request: str) -> str:
     """Sign a canonical request."""
     digest = hashlib.sha256(request.encode()).hexdigest()
     text = f"{ALGORITHM}\n{date}\n{digest}"
-    return hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret_key.encode(), text.encode(), "sha256").hex()
 
 
 def _canonical_path(path: str) -> str:
-    # Decoded before it is split: an encoded slash turns into a plain one, here and in the vendor's own signer.
-    encoded = "/".join(quote(segment, safe="~") for segment in unquote(path).split("/"))
-    return encoded if encoded.endswith("/") else f"{encoded}/"
+    if not _ORDINARY_PATH.fullmatch(path):
+        # Decoded before it is split: an encoded slash turns into a plain one, here and in the vendor's own signer.
+        path = "/".join(quote(segment, safe="~") for segment in unquote(path).split("/"))
+    return path if path.endswith("/") else f"{path}/"
 
 
 def _canonical_query(query: Sequence[tuple[str, str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,3 +216,22 @@ def test_an_answer_has_the_status_that_was_documented_or_is_malformed() -> None:
     assert answer.expect(200, 204) is answer
     with pytest.raises(mc.MalformedResponseError, match="has status 204, documented is 200 or 202"):
         answer.expect(200, 202)
+
+
+def test_headers_are_added_and_nothing_else_changes() -> None:
+    request = Request(
+        method="POST",
+        path=url_path("a"),
+        query=[("b", "c")],
+        headers={"Accept": "d", "Mine": "e"},
+        body=b"f",
+        repeatable=False,
+        endpoint="iam",
+        renew="restart",
+        secrets=("g",),
+    )
+    longer = request.with_headers({"Accept": "h", "Other": "i"})
+    assert longer == attrs.evolve(request, headers={"Accept": "h", "Mine": "e", "Other": "i"})
+    assert request.headers == {"Accept": "d", "Mine": "e"}
+    plain = Request(method="GET", path=url_path("a"), repeatable=True)
+    assert all(getattr(request, name) != getattr(plain, name) for name in attrs.fields_dict(Request) if name != "path")
