@@ -54,7 +54,7 @@ napoleon_use_ivar = True
 
 # Whatever else is named in a signature or a docstring must lead somewhere.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections\.abc|datetime|os|pathlib|starlette|typing)(\..+)?"),
+    ("py:class", r"(collections\.abc|datetime|os|pathlib|ssl|starlette|typing)(\..+)?"),
     ("py:class", r"(migrate_core\..+\.)?([A-Z]|_\w+)"),
     ("py:obj", r"[a-z_]+"),  # the function's own arguments
 ]

@@ -1,4 +1,4 @@
-"""What plug-in authors and users test with: simulators, a virtual clock, faults, and two doors to a simulator.
+"""What plug-in authors and users test with: simulators, a virtual clock, faults, two doors to a simulator, and a gate.
 
 Everything here speaks HTTP with the real providers and the real engine. Needs the extra ``simulators``.
 """
@@ -10,9 +10,11 @@ if not (find_spec("starlette") and find_spec("uvicorn")):
     raise ImportError("migrate_core.testing needs an extra: pip install 'migrate-core[simulators]'")
 
 from migrate_core._registry import SIMULATORS, load
+from migrate_core.testing import faults
 from migrate_core.testing.caller import Caller
 from migrate_core.testing.clock import VirtualClock
 from migrate_core.testing.faults import FaultPlan
+from migrate_core.testing.gate import gate
 from migrate_core.testing.inprocess import InProcess
 from migrate_core.testing.server import serve
 from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
@@ -25,6 +27,8 @@ __all__ = [
     "Refusal",
     "Simulator",
     "VirtualClock",
+    "faults",
+    "gate",
     "new_simulator",
     "serve",
 ]

@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 _TICK, _MOMENT = 1.0, 0.001
 
 
-def _bind(port: int) -> socket.socket:
+def bind(port: int) -> socket.socket:
     """Take a loopback port; any free one for 0."""
     # Named as TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -47,6 +47,7 @@ def _configured(simulator: Simulator) -> uvicorn.Config:
         ws="none",
         http="h11",
         server_header=False,
+        date_header=False,  # what time it is, the simulator says
         timeout_graceful_shutdown=1,
     )
 
@@ -65,7 +66,7 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[str]:
     Raises:
         OSError: the port is taken.
     """
-    listener = _bind(port)
+    listener = bind(port)
     before = simulator.endpoint
     server = _Server(simulator)
     thread = threading.Thread(
@@ -95,7 +96,7 @@ def serve_here(simulator: Simulator, port: int, ready: Callable[[], None]) -> No
     Raises:
         OSError: the port is taken.
     """
-    with _bind(port) as listener, suppress(KeyboardInterrupt):
+    with bind(port) as listener, suppress(KeyboardInterrupt):
         simulator.endpoint = _origin(listener)
         _Server(simulator, ready).run(sockets=[listener])
 

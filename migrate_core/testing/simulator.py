@@ -7,7 +7,11 @@ import math
 import random
 import threading
 import uuid
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -21,7 +25,7 @@ from migrate_core.clock import Clock, SystemClock
 from migrate_core.errors import ApiError, ConfigurationError
 from migrate_core.models import PairingSpec, SourceSpec
 from migrate_core.provider import TaskStatus
-from migrate_core.testing.faults import FaultPlan
+from migrate_core.testing.faults import Answer, Delay, EndLogins, FaultPlan, Meeting, WrongClock
 from migrate_core.testing.inprocess import ASGIApp, InProcess
 
 __all__ = ["JournalEntry", "Refusal", "Simulator", "control", "segment"]
@@ -79,7 +83,7 @@ class Simulator(abc.ABC):
         app: the ASGI application.
         endpoint: the origin at which it is reached; that of its TCP door while it is served.
         clock: the time it lives in.
-        faults: answers to give in place of its own.
+        faults: what goes wrong, and for which requests.
         journal: the requests so far.
         controls: how it behaves; each can be changed at any time.
         kinds: the kinds of credentials that `settings` knows.
@@ -96,7 +100,7 @@ class Simulator(abc.ABC):
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()
         self.endpoint = f"https://{self.name.replace('_', '-')}.invalid"
-        self.faults = FaultPlan()
+        self.faults = FaultPlan(door="simulator")
         self.journal: list[JournalEntry] = []
         self.controls: Any = self.controls_type(**controls)
         self._seed = seed
@@ -231,13 +235,15 @@ class Simulator(abc.ABC):
         async def keep(message: MutableMapping[str, Any]) -> None:
             answer.append(message)
 
+        async def route() -> None:
+            await self._routed(scope, replay, keep)
+
+        async def instead(response: Response) -> None:
+            answer.clear()
+            await response(scope, replay, keep)
+
         with self._lock:  # several threads may come through the door without a socket; nothing in here waits
-            planned = self.faults.take(request.method, path)
-            if planned is None or planned.after:
-                await self._routed(scope, replay, keep)
-            if planned is not None:
-                answer.clear()
-                await Response(planned.body, planned.status, headers=planned.headers)(scope, replay, keep)
+            await self._meet(self.faults.take(request.method, path), route, instead, answer)
             self.journal.append(
                 JournalEntry(
                     method=request.method,
@@ -250,6 +256,69 @@ class Simulator(abc.ABC):
             )
         for message in answer:
             await send(message)
+
+    async def _meet(
+        self,
+        met: Meeting,
+        route: Callable[[], Awaitable[None]],
+        instead: Callable[[Response], Awaitable[None]],
+        answer: list[MutableMapping[str, Any]],
+    ) -> None:
+        """Answer a request, rightly or as it is planned."""
+        match met.fault:
+            case None:
+                await route()
+            case Answer(status, body, headers):
+                if met.after:
+                    await route()
+                await instead(Response(body, status, headers=headers))
+            case Delay(seconds):
+                await _beside(route, partial(self.clock.sleep, seconds), after=met.after)
+            case EndLogins():
+                await _beside(route, self.expire_logins, after=met.after)
+            case WrongClock(seconds):
+                with self._clock_off_by(seconds):
+                    await route()
+                    answer[0]["headers"].append((b"date", format_datetime(self.clock.now(), usegmt=True).encode()))
+            case fault:
+                raise ValueError(f"a simulator cannot carry out {fault}: put a gate in front of it, gate(origin, plan)")
+
+    @contextmanager
+    def _clock_off_by(self, seconds: float) -> Iterator[None]:
+        right, self.clock = self.clock, _WrongTime(self.clock, seconds)
+        try:
+            yield
+        finally:
+            self.clock = right
+
+
+async def _beside(route: Callable[[], Awaitable[None]], act: Callable[[], None], *, after: bool) -> None:
+    """Do something before a request is routed, or after."""
+    if not after:
+        act()
+    await route()
+    if after:
+        act()
+
+
+@attrs.frozen
+class _WrongTime:
+    """A clock that runs as another does, and is off by some seconds."""
+
+    right: Clock
+    seconds: float
+
+    def now(self) -> datetime:
+        return self.right.now().astimezone(UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.right.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.right.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        await self.right.asleep(seconds)
 
 
 def _flag(value: str) -> bool:
