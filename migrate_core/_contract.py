@@ -32,6 +32,9 @@ _RESULTS: Mapping[Operation, tuple[type, type | None]] = {
 }
 """What the flow of each operation returns, and of a page, what is on it."""
 
+_CAME_LATER = {"load_credentials": 2, "find_registered": 3}
+"""With which contract a method came that was not there at first."""
+
 
 def broken_rules(cls: Any) -> Iterator[str]:
     """Name the rules that a plug-in's class breaks; nothing of it is called."""
@@ -54,8 +57,9 @@ def broken_rules(cls: Any) -> Iterator[str]:
         yield "settings_type is no subclass of Settings"
     elif not all("secret" in field.metadata for field in attrs.fields(cls.settings_type)):
         yield "settings_type has fields that are not declared with setting()"
-    if cls.contract == 1 and cls.load_credentials is not BaseProvider.load_credentials:
-        yield "it has load_credentials(), which came with contract 2, and says contract 1"
+    for name, came in _CAME_LATER.items():
+        if _is_number(cls.contract) and cls.contract < came and getattr(cls, name) is not getattr(BaseProvider, name):
+            yield f"it has {name}(), which came with contract {came}, and says contract {cls.contract}"
     yield from _broken_capabilities(cls)
     for name in sorted(getattr(cls, "__abstractmethods__", ())):
         yield f"it lacks the method {name}()"
@@ -140,6 +144,13 @@ def broken_request(request: Any, endpoints: Mapping[str, str]) -> str | None:
     if request.endpoint not in endpoints:
         return f"a request goes to one of the endpoints ({', '.join(endpoints)}), not to {request.endpoint!r}"
     return None
+
+
+def broken_find(result: Any) -> str | None:
+    """Name the rule that the result of ``find_registered()`` breaks, if it does."""
+    if result is None or (isinstance(result, str) and result):
+        return None
+    return f"find_registered() returns the id of a source or None, not {_kind(result)}"
 
 
 def broken_checks(result: Any) -> str | None:

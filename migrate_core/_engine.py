@@ -140,7 +140,7 @@ class Engine:
         self._gate = LoginGate(lock)
         self._rate = Rate(provider.settings.rate_limit)
         self._origins = provider.endpoints()
-        self._keep(_contract.broken_endpoints(self._origins))
+        self.keep(_contract.broken_endpoints(self._origins))
         self._quotas = {name: _retry.Quota() for name in self._origins}
         import random  # which many have imported by now, and `import migrate_core` need not
 
@@ -166,7 +166,7 @@ class Engine:
     def preview(self, operation: Operation, verb: Callable[[T], Flow[Any]], about: T) -> Request:
         """Give the first request of an operation; nothing is sent."""
         flow = self._asked(operation, verb, about)
-        self._keep(_contract.broken_flow(flow), operation)
+        self.keep(_contract.broken_flow(flow), operation)
         try:
             return self._step(operation, next, flow)
         except StopIteration:
@@ -198,14 +198,14 @@ class Engine:
         self.check(operation)
         flow = self._asked(operation, verb, *args, **kwargs)
         result = yield from self._carried_out(flow, self._begin(operation, timeout))
-        self._keep(_contract.broken_result(operation, result), operation)
+        self.keep(_contract.broken_result(operation, result), operation)
         return result
 
     def check_logins(self) -> Steps[tuple[Check, ...]]:
         """Have the provider try the logins that no list needs."""
         flow = self._asked(None, self.provider.check_logins)
         found = yield from self._carried_out(flow, self._begin(None, self.provider.settings.timeout))
-        self._keep(_contract.broken_checks(found))
+        self.keep(_contract.broken_checks(found))
         return found
 
     def _carried_out(self, flow: Flow[T], call: _Call) -> Steps[T]:
@@ -230,7 +230,7 @@ class Engine:
 
     def _drive(self, flow: Flow[T], call: _Call, exchange: Callable[[Request, _Call], Steps[Response]]) -> Steps[T]:
         """Run a flow, giving it a response, or an error, for each request."""
-        self._keep(_contract.broken_flow(flow), call.operation)
+        self.keep(_contract.broken_flow(flow), call.operation)
         try:
             request = self._step(call.operation, next, flow)
             while True:
@@ -252,7 +252,7 @@ class Engine:
         except CredentialsRenewed:
             rule = "a flow whose requests say renew='restart' catches CredentialsRenewed"
             raise ContractViolationError(self.provider.name, operation, rule) from None
-        self._keep(_contract.broken_request(request, self._origins), operation)
+        self.keep(_contract.broken_request(request, self._origins), operation)
         return request
 
     def _asked(self, operation: Operation | None, ask: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -265,7 +265,12 @@ class Engine:
             rule = f"a plug-in raises errors of MigrateError only, not {type(error).__name__}"
             raise ContractViolationError(self.provider.name, operation, rule) from error
 
-    def _keep(self, broken: str | None, operation: Operation | None = None) -> None:
+    def keep(self, broken: str | None, operation: Operation | None = None) -> None:
+        """Refuse what breaks a rule of the seam.
+
+        Raises:
+            ContractViolationError: `broken` names one.
+        """
         if broken:
             raise ContractViolationError(self.provider.name, operation, broken)
 
@@ -379,7 +384,7 @@ class Engine:
         if response.status < 300:
             return response
         failure = self._asked(call.operation, self.provider.error_from, self._discreet(response, signed))
-        self._keep(_contract.broken_error(failure), call.operation)
+        self.keep(_contract.broken_error(failure), call.operation)
         failure.operation = call.operation
         if failure.retry_after is None:
             failure.retry_after = _retry.retry_after(response.headers.get("retry-after"), self.clock.now())
@@ -411,7 +416,7 @@ class Engine:
     def _signed(self, request: Request, operation: Operation | None) -> Request:
         where, now = self._origins[request.endpoint], self.clock.now()
         headers = self._asked(operation, self.provider.authenticate, request, origin=where, now=now)
-        self._keep(_contract.broken_headers(headers), operation)
+        self.keep(_contract.broken_headers(headers), operation)
         return request.with_headers(headers)
 
     def _what(self, request: Request) -> str:

@@ -163,7 +163,8 @@ class AsyncSources(_Resource):
 
     async def register(self, spec: SourceSpec, **options: Any) -> AsyncTask[str]:
         spec = self._client._with_options(spec, options)
-        return await self._client._change(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
+        info = await self._client._run(self._client._registered(spec))
+        return AsyncTask(self._client, started(info, Operation.REGISTER_SOURCE))
 
     def preview(self, spec: SourceSpec, **options: Any) -> Request:
         return self._client._preview(self._client._with_options(spec, options))

@@ -52,6 +52,13 @@ class BaseClient:
         self._engine.check(Operation.REGISTER_SOURCE, spec.options)
         return spec
 
+    def _registered(self, spec: SourceSpec) -> Steps[TaskInfo]:
+        if self._provider.settings.on_ambiguous == "raise":
+            return self._engine.call(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
+        from migrate_core._registering import registered_once
+
+        return registered_once(self._engine, spec)
+
     def _preview(self, spec: SourceSpec) -> Request:
         return self._engine.preview(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
 
@@ -168,17 +175,23 @@ class Sources(_Resource):
             spec: the machine.
             options: options of the provider's register operation; they win over ``spec.options``.
 
+        With the setting ``on_ambiguous="reconcile"``, the machine is looked up first, and again when an answer is lost;
+        one that is there is adopted and not registered a second time.
+
         Returns:
-            A task whose result is the new source's id.
+            A task whose result is the source's id.
 
         Raises:
+            ConfigurationError: ``on_ambiguous="reconcile"``, and the provider cannot look a machine up.
             InvalidDocumentError: the document breaks the vendor's rules; all faults are listed, nothing was sent.
             UnsupportedOperationError: the provider does not register machines.
             UnsupportedOptionError: it takes no such option.
-            OutcomeUnknownError: it was sent, and the answer was lost.
+            OutcomeUnknownError: it was sent, the answer was lost, and what became of it is not to be found out; or
+                several sources look like the machine.
         """
         spec = self._client._with_options(spec, options)
-        return self._client._change(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
+        info = self._client._run(self._client._registered(spec))
+        return Task(self._client, started(info, Operation.REGISTER_SOURCE))
 
     def preview(self, spec: SourceSpec, **options: Any) -> Request:
         """Check a machine as `register` does, and give the request that would be sent; nothing is.

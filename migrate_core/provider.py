@@ -67,10 +67,10 @@ __all__ = [
 
 T = TypeVar("T")
 
-CONTRACT = 2
+CONTRACT = 3
 """The newest contract of this seam; plug-ins written for this or an older one are driven.
 
-1: the seam as it began. 2: `BaseProvider.load_credentials`.
+1: the seam as it began. 2: `BaseProvider.load_credentials`. 3: `BaseProvider.find_registered`.
 """
 
 _NO_RAW = ReadOnlyDict()
@@ -225,7 +225,8 @@ class Response:
         """Decode the body.
 
         Raises:
-            MalformedResponseError: it is no JSON, as when a proxy answers with a page of its own.
+            MalformedResponseError: it is no JSON, as when a proxy answers with a page of its own, or is nested deeper
+                than 100 levels.
         """
         try:
             return _json.loads(self.body)
@@ -404,6 +405,12 @@ def _rate(value: float | str | None) -> float | None:
     return rate
 
 
+def _raise_or_reconcile(value: str) -> str:
+    if value not in ("raise", "reconcile"):
+        raise ConfigurationError(f"is 'raise' or 'reconcile', not {value!r}")
+    return value
+
+
 def _fingerprint(value: str | None) -> str | None:
     if not value:
         return None
@@ -438,6 +445,11 @@ class Settings:
         doc="Requests per second at most, evenly spaced; without it, as many as are asked for.", converter=_rate
     )
     keep_raw: bool = setting(True, doc="Keep the vendor's answer in `raw`.", converter=_flag)
+    on_ambiguous: Literal["raise", "reconcile"] = setting(
+        "raise",
+        doc="What to do when nobody knows whether a registration happened: raise, or reconcile by looking for it.",
+        converter=_raise_or_reconcile,
+    )
 
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -490,6 +502,7 @@ class BaseProvider(abc.ABC):
             old plug-in is driven by every later release, and one that needs a newer seam is refused when it is loaded.
         settings_type: its settings.
         capabilities: what it says of each operation; one that is missing is NOT_IMPLEMENTED.
+        settle_seconds: how long after a change it can be seen by all who look; for `find_registered`.
         settings: the settings of this connection.
     """
 
@@ -497,6 +510,7 @@ class BaseProvider(abc.ABC):
     contract: ClassVar[int] = 1
     settings_type: ClassVar[type[Settings]] = Settings
     capabilities: ClassVar[Mapping[Operation, Capability]]
+    settle_seconds: ClassVar[float] = 2.0
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -596,6 +610,20 @@ class BaseProvider(abc.ABC):
 
     def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
         """Register a machine; the task's result is the new source's id."""
+        raise UnsupportedOperationError(self.name, Operation.REGISTER_SOURCE)
+
+    def find_registered(self, spec: SourceSpec) -> Flow[str | None]:
+        """Look for a machine as `register_source` would have registered it; change nothing.
+
+        The engine asks where ``on_ambiguous`` is ``"reconcile"``: before it registers the machine, and
+        `settle_seconds` after an answer to that was lost. A plug-in that can tell says ``contract = 3``.
+
+        Returns:
+            The source's id; ``None`` if it is not there.
+
+        Raises:
+            OutcomeUnknownError: several look like it.
+        """
         raise UnsupportedOperationError(self.name, Operation.REGISTER_SOURCE)
 
     def describe_source(self, source_id: str) -> Flow[SourceServer]:

@@ -64,8 +64,11 @@ class Connection:
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False
     """Say on stderr what is sent and what comes back; never what is secret."""
 
-    def open(self) -> mc.Client:
+    def open(self, **settings: Any) -> mc.Client:
         """Make a client.
+
+        Args:
+            settings: what the command itself asks for.
 
         Raises:
             InvalidArgumentError: an option is empty, as by a variable that is not set; nothing takes its place.
@@ -77,7 +80,8 @@ class Connection:
             log = logging.getLogger("migrate_core")
             log.addHandler(LogHandler())
             log.setLevel(logging.DEBUG)
-        settings: dict[str, Any] = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        if self.endpoint is not None:
+            settings["endpoint"] = self.endpoint
         return mc.connect(self.provider, profile=self.profile, **settings)
 
     def words(self) -> str:

@@ -74,6 +74,7 @@ def register(
     form: Annotated[Literal["neutral", "vendor"], Parameter(name="--as")] = "neutral",
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     allow_incomplete: Annotated[bool, Parameter(negative=())] = False,
+    reconcile: Annotated[bool, Parameter(negative=())] = False,
     waiting: Waiting = Waiting(),
     connection: Connection = Connection(),
     output: Output = Output(),
@@ -99,11 +100,14 @@ def register(
         Check the document and print what would be sent; nothing is.
     allow_incomplete:
         Send it although it breaks rules that the vendor itself does not enforce; these become warnings.
+    reconcile:
+        Look first whether the machine is registered, and again when an answer is lost; what is there is not registered
+        a second time. So a script that died can simply run again.
     """
     document = read_document(file)
     spec = _vendors(document) if form == "vendor" else read_shape(mc.SourceSpec, document)
     options = {"allow_incomplete": True} if allow_incomplete else {}
-    with connection.open() as client:
+    with connection.open(**({"on_ambiguous": "reconcile"} if reconcile else {})) as client:
         if dry_run:
             request = client.sources.preview(spec, **options)
             record = RequestRecord(method=request.method, path=request.target, body=json.loads(request.body or b"null"))

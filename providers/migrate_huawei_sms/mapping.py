@@ -297,6 +297,23 @@ def document_for(spec: SourceSpec) -> SourceDocument:
     return attrs.evolve(details, **changes) if changes else details
 
 
+def identity_of(document: SourceDocument) -> tuple[str, str | None]:
+    """Give the name and the address by which a registered machine is found again.
+
+    Raises:
+        InvalidDocumentError: it has no name.
+    """
+    if not document.name:
+        raise InvalidDocumentError([Fault("name", "is needed, since the machine is looked up by it")])
+    return document.name, document.ip
+
+
+def ids_of(items: Iterable[Mapping[str, Any]], name: str, ip: str | None) -> list[str]:
+    """Give the ids of those items of the list that have a name and, if it is known, an address."""
+    alike = (item for item in items if text_in(item, "name") == name and ip in (None, text_in(item, "ip")))
+    return [source_id for item in alike if (source_id := text_in(item, "id"))]
+
+
 def _matched(given: Any, known: Sequence[Any]) -> Any:
     """Complete each disk or interface with what is known of the one of that name, if there is one such pair."""
     if not isinstance(given, list | tuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -21,6 +21,7 @@ from migrate_core.errors import (
     InvalidArgumentError,
     InvalidDocumentError,
     MalformedResponseError,
+    OutcomeUnknownError,
     UnsupportedOptionError,
 )
 from migrate_core.models import SourceServer, SourceSpec
@@ -88,6 +89,7 @@ class HuaweiSmsProvider(BaseProvider):
     """
 
     name = mapping.NAME
+    contract = 3
     settings_type = HuaweiSmsSettings
     settings: HuaweiSmsSettings
     capabilities: ClassVar[Mapping[Operation, Capability]] = {
@@ -176,12 +178,29 @@ class HuaweiSmsProvider(BaseProvider):
         response = yield Request(method="GET", path=url_path("v3", "sources", _id(source_id)), repeatable=True)
         return mapping.source_from(response.expect(200).json_object(), raw=self.raw(response))
 
+    def find_registered(self, spec: SourceSpec) -> Flow[str | None]:
+        name, ip = mapping.identity_of(mapping.document_for(spec))
+        found: list[str] = []
+        cursor: str | None = "0"
+        while cursor:
+            page = yield from self._listed(cursor, ("name", name))
+            found += mapping.ids_of(page.items, name, ip)
+            cursor = page.next
+        if len(found) > 1:
+            raise OutcomeUnknownError(f"{len(found)} sources are called {name} at {ip}: {', '.join(found)}")
+        return found[0] if found else None
+
     def list_sources(self, cursor: str | None) -> Flow[Page[SourceServer]]:
+        page = yield from self._listed(cursor)
+        return Page(tuple(mapping.source_from(item, raw=self.raw(item)) for item in page.items), page.next)
+
+    def _listed(self, cursor: str | None, *filters: tuple[str, str]) -> Flow[Page[Mapping[str, Any]]]:
+        """Read a page of the list, as it is."""
         offset = int(cursor or 0)
         response = yield Request(
             method="GET",
             path=url_path("v3", "sources"),
-            query=(("limit", str(_PAGE)), ("offset", str(offset))),
+            query=(*filters, ("limit", str(_PAGE)), ("offset", str(offset))),
             repeatable=True,
         )
         payload = response.expect(200).json_object()
@@ -190,8 +209,7 @@ class HuaweiSmsProvider(BaseProvider):
             raise MalformedResponseError("is no list of objects", path="source_servers")
         following, count = offset + len(items), payload.get("count")
         more = bool(items) and (not isinstance(count, int) or following < count)
-        sources = tuple(mapping.source_from(item, raw=self.raw(item)) for item in items)
-        return Page(sources, str(following) if more else None)
+        return Page(tuple(items), str(following) if more else None)
 
     def delete_source(self, source_id: str) -> Flow[TaskInfo]:
         response = yield Request(method="DELETE", path=url_path("v3", "sources", _id(source_id)), repeatable=False)

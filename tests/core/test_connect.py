@@ -93,7 +93,7 @@ SILENT = """
             class Provider(BaseProvider):
                 name, contract, capabilities = "broken", 99, {}
             """,
-            "it was written for contract 99 of the seam, and this release of migrate-core knows contracts 1 to 2",
+            "it was written for contract 99 of the seam, and this release of migrate-core knows contracts 1 to 3",
         ),
         ("broken = plug_in:Provider", HELPLESS, "endpoints"),
         ("broken = plug_in:Provider", SILENT, "capabilities"),

@@ -61,6 +61,17 @@ def declaring(**changes: mc.Capability | None) -> Mapping[mc.Operation, mc.Capab
     return declared
 
 
+class FindsNothing(AcmeProvider):
+    def find_registered(self, spec):
+        yield from self.list_sources(None)
+
+
+class FindsAnything(AcmeProvider):
+    def find_registered(self, spec):
+        page = yield from self.list_sources(None)
+        return page.items[0].id if page.items else None
+
+
 class CancelsNothing(AcmeProvider):
     def cancel_task(self, last):
         return (yield from self.get_task(last))
@@ -517,6 +528,17 @@ VARIANTS = (
         fault="a lost deletion is a success",
         check="a change whose answer is lost is sent once",
         provider=OptimisticDelete,
+    ),
+    Variant(
+        fault="a registered machine is not found",
+        check="a registration whose answer is lost is found again",
+        provider=FindsNothing,
+        simulator=NamesMachinesTwice,
+    ),
+    Variant(
+        fault="any machine is taken for the registered one",
+        check="a registration whose answer is lost is found again",
+        provider=FindsAnything,
     ),
     Variant(fault="ids without their blanks", check="no id reaches another resource", provider=TrimsIds),
     Variant(fault="a password on the screen", check="no secret is in what a user sees", provider=Printing),

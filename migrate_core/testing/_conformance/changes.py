@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+
+import pytest
 
 import migrate_core as mc
-from migrate_core.provider import Response
+from migrate_core.provider import BaseProvider, Request, Response
 from migrate_core.testing._conformance.bench import CHANGES, READS, Bench
-from migrate_core.testing._conformance.wire import lost, nth
+from migrate_core.testing._conformance.wire import Planned, lost, nth
 
 
 class Changes:
@@ -47,6 +50,21 @@ class Changes:
                 assert max(unique.values(), default=0) <= 1, f"{operation.value}: a change is sent twice"
                 assert _count(bench, operation) <= before + 1, f"{operation.value}: the change happens twice"
 
+    def test_a_registration_whose_answer_is_lost_is_found_again(self, bench: Bench) -> None:
+        """Lose the answer of a registration under ``on_ambiguous="reconcile"``: the machine is found, and no other."""
+        bench.need(mc.Operation.REGISTER_SOURCE)
+        if bench.provider.find_registered is BaseProvider.find_registered:
+            pytest.skip(f"{bench.provider.name} cannot look up what was registered")
+        bench.warm()
+        client = bench.connect(on_ambiguous="reconcile")
+        spec, other = bench.simulator.source_spec(), bench.simulator.source_spec()
+        before = _count(bench, mc.Operation.REGISTER_SOURCE)
+        with bench.wire.planned(_first_change(lost)):
+            source_id = bench.settled(bench.caller(client.sources.register(spec)))
+        assert bench.settled(bench.caller(client.sources.register(spec))) == source_id, "it is not found a second time"
+        assert bench.settled(bench.caller(client.sources.register(other))) != source_id, "another machine is found"
+        assert _count(bench, mc.Operation.REGISTER_SOURCE) in (0, before + 2), "a machine is registered twice"
+
     def test_a_change_that_fails_at_the_vendor_is_not_sent_again(self, bench: Bench) -> None:
         """Answer 503 after a change took effect: nobody knows what happened, so it is not sent a second time."""
         bench.warm()
@@ -67,6 +85,12 @@ class Changes:
                 error = bench.refusal(call)
             assert error is None, f"{operation.value} raises {error!r}"
             assert _count(bench, operation) <= before + 1
+
+
+def _first_change(planned: Planned) -> Callable[[Request], Planned]:
+    """Plan something for the first request that must not be repeated."""
+    left = iter((planned,))
+    return lambda request: None if request.repeatable else next(left, None)
 
 
 def _failed(_: Response) -> Response:

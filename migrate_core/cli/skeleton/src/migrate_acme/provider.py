@@ -63,6 +63,7 @@ class AcmeProvider(BaseProvider):
     """
 
     name = mapping.NAME
+    contract = 3  # which brought find_registered()
     settings_type = AcmeSettings
     settings: AcmeSettings
     capabilities: ClassVar[Mapping[Operation, Capability]] = {
@@ -137,6 +138,15 @@ class AcmeProvider(BaseProvider):
         )
         source_id = mapping.id_from(response.expect(201).json_object())
         return TaskInfo.finished(Operation.REGISTER_SOURCE, entity_id=source_id, result=source_id)
+
+    def find_registered(self, spec: SourceSpec) -> Flow[str | None]:
+        name, cursor = mapping.machine_for(spec).name, None
+        while True:
+            page = yield from self.list_sources(cursor)
+            source = next((source for source in page.items if source.name == name), None)
+            if source or page.next is None:
+                return source.id if source else None
+            cursor = page.next
 
     def describe_source(self, source_id: str) -> Flow[SourceServer]:
         response = yield Request(method="GET", path=url_path("v1", "machines", source_id), repeatable=True)
