@@ -10,7 +10,9 @@ import copy
 import json
 import logging
 import re
-from collections.abc import Callable, Generator, Iterable
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -33,7 +35,7 @@ from migrate_core.errors import (
 )
 from migrate_core.models import Check
 from migrate_core.operations import Capability, Operation, Support
-from migrate_core.provider import BaseProvider, CredentialsRenewed, Flow, Request, Response
+from migrate_core.provider import BaseProvider, CredentialsRenewed, Flow, Request, Response, TaskInfo
 from migrate_core.secrets import discreet
 
 log = logging.getLogger("migrate_core")
@@ -56,9 +58,10 @@ class Send(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Effect: let time pass."""
+    """Effect: let time pass; an observer is told why."""
 
     seconds: float
+    why: str = ""
 
 
 class Acquire(NamedTuple):
@@ -66,6 +69,7 @@ class Acquire(NamedTuple):
 
     lock: Lock
     deadline: Deadline
+    why: str = ""
 
 
 class Work(NamedTuple):
@@ -75,7 +79,14 @@ class Work(NamedTuple):
     deadline: Deadline
 
 
-Effect: TypeAlias = Send | Sleep | Acquire | Work
+class Within(NamedTuple):
+    """Effect: perform another one in a scope that is entered for it."""
+
+    scope: Callable[[], AbstractContextManager[None]]
+    effect: Effect
+
+
+Effect: TypeAlias = Send | Sleep | Acquire | Work | Within
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -85,6 +96,52 @@ class Lock(Protocol):
     def release(self) -> None:
         """Let the next one in."""
         ...
+
+    def locked(self) -> bool:
+        """Tell whether somebody holds it."""
+        ...
+
+
+class Retry(NamedTuple):
+    """Which attempt of a request comes next, after what failure, and how long it had to wait."""
+
+    number: int
+    reason: str
+    waited: float
+
+
+class Observer:
+    """Is shown the steps of all that takes time, and gives them back to be taken; this one looks at none of them."""
+
+    def call(self, operation: str, steps: Steps[T]) -> Steps[T]:
+        """Observe one call."""
+        return steps
+
+    def attempt(
+        self, operation: Operation | None, request: Request, retry: Retry | None, steps: Steps[Response]
+    ) -> Steps[Response]:
+        """Observe one attempt to send a request; `retry` says why, if it is not the first."""
+        return steps
+
+    def login(self, steps: Steps[None]) -> Steps[None]:
+        """Observe one login, by the caller who holds the lock."""
+        return steps
+
+    def wait(self, *tasks: TaskInfo) -> AbstractContextManager[None]:
+        """Observe a wait; the looks at the tasks are calls within."""
+        return _UNOBSERVED
+
+
+_UNOBSERVED = nullcontext()
+
+
+def _observer(provider: str, clock: Clock, origins: Mapping[str, str]) -> Observer:
+    """Give the observer of a client: one that looks at nothing, unless the program has OpenTelemetry set up."""
+    if "opentelemetry.trace" not in sys.modules:
+        return Observer()
+    from migrate_core._telemetry import observer
+
+    return observer(provider, clock, origins) or Observer()
 
 
 @attrs.define(eq=False, repr=False)
@@ -142,6 +199,7 @@ class Engine:
         self._origins = provider.endpoints()
         self.keep(_contract.broken_endpoints(self._origins))
         self._quotas = {name: _retry.Quota() for name in self._origins}
+        self.observer = _observer(provider.name, clock, self._origins)
         import random  # which many have imported by now, and `import migrate_core` need not
 
         self.rng = random.Random()  # noqa: S311  # jitter is no secret
@@ -197,33 +255,38 @@ class Engine:
         """Carry out one operation within `timeout` seconds."""
         self.check(operation)
         flow = self._asked(operation, verb, *args, **kwargs)
-        result = yield from self._carried_out(flow, self._begin(operation, timeout))
-        self.keep(_contract.broken_result(operation, result), operation)
-        return result
+        steps = self._carried_out(flow, self._begin(operation, timeout))
+        return (yield from self.observer.call(operation.value, steps))
 
     def check_logins(self) -> Steps[tuple[Check, ...]]:
         """Have the provider try the logins that no list needs."""
         flow = self._asked(None, self.provider.check_logins)
-        found = yield from self._carried_out(flow, self._begin(None, self.provider.settings.timeout))
-        self.keep(_contract.broken_checks(found))
-        return found
+        steps = self._carried_out(flow, self._begin(None, self.provider.settings.timeout))
+        return (yield from self.observer.call("check_logins", steps))
 
     def _carried_out(self, flow: Flow[T], call: _Call) -> Steps[T]:
+        operation = call.operation
         try:
-            return (yield from self._drive(flow, call, self._authenticated))
+            result = yield from self._drive(flow, call, self._authenticated)
         except _LoginFailed as failed:
-            _name(failed.error, call.operation)
+            _name(failed.error, operation)
             raise failed.error from failed.error.__cause__
         except ApiError as error:
-            _name(error, call.operation)
+            _name(error, operation)
             raise
+        broken = _contract.broken_result(operation, result) if operation else _contract.broken_checks(result)
+        self.keep(broken, operation)
+        return result
 
     def log_out(self) -> Steps[None]:
         """End the session, quickly, and without a complaint: there is nothing left that the caller could do."""
+        if type(self.provider).close_session is BaseProvider.close_session:
+            return  # there is none, and nothing to observe
         try:
-            yield from self._drive(self.provider.close_session(), self._begin(None, _LOGOUT_SECONDS), self._send)
+            steps = self._drive(self.provider.close_session(), self._begin(None, _LOGOUT_SECONDS), self._send)
+            yield from self.observer.call("log_out", steps)
         except Exception as error:
-            log.debug("%s: log-out failed: %s", self.provider.name, error)
+            log.debug("%s: log-out failed: %s", self.provider.name, error, extra={"provider": self.provider.name})
 
     def _begin(self, operation: Operation | None, timeout: float) -> _Call:
         return _Call(operation, self.clock.monotonic(), Deadline.after(self.clock, timeout), self._gate.refusals)
@@ -309,7 +372,7 @@ class Engine:
 
     def _log_in(self, call: _Call, logins_seen: int) -> Steps[int]:
         gate = self._gate
-        yield Acquire(gate.lock, call.deadline)
+        yield Acquire(gate.lock, call.deadline, "login")
         try:
             if gate.logins > logins_seen:
                 return gate.logins
@@ -318,10 +381,7 @@ class Engine:
                 refusal.operation = call.operation
                 raise refusal
             try:
-                if type(self.provider).load_credentials is not BaseProvider.load_credentials:
-                    load = discreet(self.provider.load_credentials)
-                    yield Work(lambda: self._asked(call.operation, load), call.deadline)
-                yield from self._drive(self._asked(call.operation, self.provider.refresh_credentials), call, self._send)
+                yield from self.observer.login(self._new_credentials(call))
             except AuthenticationError as error:
                 gate.refusals += 1
                 gate.refusal = copy.copy(error)
@@ -331,39 +391,55 @@ class Engine:
         finally:
             gate.lock.release()
 
+    def _new_credentials(self, call: _Call) -> Steps[None]:
+        if type(self.provider).load_credentials is not BaseProvider.load_credentials:
+            load = discreet(self.provider.load_credentials)
+            yield Work(lambda: self._asked(call.operation, load), call.deadline)
+        yield from self._drive(self._asked(call.operation, self.provider.refresh_credentials), call, self._send)
+
     def _send(self, request: Request, call: _Call, *, credentials: bool = False) -> Steps[Response]:
         """Send a request, again where that is safe and helps."""
         failed: list[Attempt] = []
+        retry: Retry | None = None
         quota, spent = self._quotas[request.endpoint], 0
         while True:
             at = self.clock.monotonic() - call.begun
             try:
-                response = yield from self._attempt(request, call, credentials)
+                if pause := self._pause(request, call):
+                    yield Sleep(pause, "rate_limit")
+                steps = self._attempt(request, call, len(failed) + 1, credentials)
+                response = yield from self.observer.attempt(call.operation, request, retry, steps)
             except MigrateError as error:
                 failed.append(Attempt(at, self._what(request), str(error)))
                 error.attempts = tuple(failed)
                 delay = _retry.delay_before(len(failed), error, self.rng) if _retry.may_repeat(error, request) else None
                 if delay is None or delay >= call.deadline.remaining():
                     raise
-                cost = quota.spend(error)
+                number, cost = len(failed), quota.spend(error)
                 if cost is None:
-                    log.debug("%s: not sent again, since too much of late has failed there", self._what(request))
+                    said = "not sent again, since too much of late has failed there"
+                    self._note(call, request, error, said, attempt=number)
                     raise
                 spent = cost
-                log.debug("%s: attempt %d failed, next in %.2f s: %s", self._what(request), len(failed), delay, error)
+                said = "attempt %d failed, next in %.2f s: %s"
+                self._note(call, request, error, said, number, delay, error, attempt=number)
+                retry = Retry(number + 1, type(error).__name__, delay)
+                why = "backoff" if getattr(error, "retry_after", None) is None else "retry_after"
             else:
                 quota.earn(spent)
                 return response
-            yield Sleep(delay)
+            yield Sleep(delay, why)
 
-    def _attempt(self, request: Request, call: _Call, credentials: bool) -> Steps[Response]:
+    def _pause(self, request: Request, call: _Call) -> float:
+        """Tell the seconds until the request may be sent."""
         if call.deadline.remaining() <= 0:
             raise DeadlineExceededError(f"{self._what(request)}: no time left to send it")
         pause = self._rate.pause(self.clock.monotonic(), call.deadline.remaining())
         if pause is None:
             raise DeadlineExceededError(f"{self._what(request)}: the rate_limit leaves no time to send it")
-        if pause:
-            yield Sleep(pause)
+        return pause
+
+    def _attempt(self, request: Request, call: _Call, number: int, credentials: bool) -> Steps[Response]:
         signed = self._signed(request, call.operation) if credentials else request
         begun = self.clock.monotonic()
         try:
@@ -380,15 +456,30 @@ class Engine:
                 error.add_note(f"{self._what(request)}: interrupted, it may have happened; look before you ask again")
             raise
         took = self.clock.monotonic() - begun
-        log.debug("%s: %d, %d bytes in %.2f s", self._what(request), response.status, len(response.body), took)
-        if response.status < 300:
-            return response
-        failure = self._asked(call.operation, self.provider.error_from, self._discreet(response, signed))
+        failure = self._failure(response, signed, call) if response.status >= 300 else None
+        if log.isEnabledFor(logging.DEBUG):
+            said = "%d, %d bytes in %.2f s", response.status, len(response.body), took
+            self._note(call, request, failure or response, *said, attempt=number, seconds=took)
+        if failure:
+            raise failure
+        return response
+
+    def _failure(self, response: Response, request: Request, call: _Call) -> ApiError:
+        """Let the plug-in name what a refusal means."""
+        failure = self._asked(call.operation, self.provider.error_from, self._discreet(response, request))
         self.keep(_contract.broken_error(failure), call.operation)
         failure.operation = call.operation
         if failure.retry_after is None:
             failure.retry_after = _retry.retry_after(response.headers.get("retry-after"), self.clock.now())
-        raise failure
+        return failure
+
+    def _note(
+        self, call: _Call, request: Request, end: Response | MigrateError, text: str, *said: object, **more: object
+    ) -> None:
+        """Log how an attempt ended."""
+        operation = call.operation and call.operation.value
+        about = fields(end, provider=self.provider.name, operation=operation, **more)
+        log.debug(f"%s: {text}", self._what(request), *said, extra=about, stacklevel=2)
 
     def _discreet(self, response: Response, request: Request) -> Response:
         """Take out of a refusal what the vendor repeats of our secrets: its text goes into errors and logs."""
@@ -429,6 +520,11 @@ def _quoted(text: str) -> tuple[str, ...]:
 
     as_json = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
     return text, *as_json, html.escape(text), quote(text, safe="")
+
+
+def fields(end: Response | MigrateError, **known: object) -> dict[str, object]:
+    """Give a log record what is known of a request as fields, which some formatters print: how it ended, and more."""
+    return {name: getattr(end, name, None) for name in ("provider", "status", "request_id")} | known
 
 
 def _name(error: MigrateError, operation: Operation | None) -> None:

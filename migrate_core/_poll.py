@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from migrate_core import _retry
-from migrate_core._engine import Acquire, Lock, Sleep, Steps, log
+from migrate_core._engine import Acquire, Lock, Sleep, Steps, fields, log
 from migrate_core._paging import Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import (
@@ -178,7 +178,8 @@ class Watch:
         except (TransportError, RateLimitedError, ServerError) as error:
             self._patience.spend(error, self._clock.monotonic())
             self._plan(_wanted_by(error))
-            log.info("%s: a look failed, the wait goes on: %s", self.info.id, error)
+            about = fields(error, operation="get_task")
+            log.info("%s: a look failed, the wait goes on: %s", self.info.id, error, extra=about)
             return error
         self.saw(info, wanted)
         return None
@@ -426,7 +427,8 @@ class Schedule:
                 self._heed(error)
                 return
             except MigrateError as error:
-                log.info("the list of tasks cannot be read, each is looked at by itself: %s", error)
+                about = fields(error, operation="list_tasks")
+                log.info("the list of tasks cannot be read, each is looked at by itself: %s", error, extra=about)
                 self._many = math.inf
                 break
             self._heed(None)

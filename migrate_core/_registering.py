@@ -83,7 +83,7 @@ class _Registration:
                 log.info("%s: what became of a registration is not known, looking: %s", engine.provider.name, error)
                 self.doubt = error
             self.waited = min(engine.provider.settle_seconds, deadline.remaining() * _SHARE)
-            yield Sleep(self.waited)
+            yield Sleep(self.waited, "settle")
 
     def _unless_there(self) -> Flow[TaskInfo]:
         """Look for the machine, and register it if it is not there."""

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import migrate_core.client as sync
 from migrate_core._check import checks
-from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Work
+from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Within, Work
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
@@ -66,7 +66,7 @@ class AsyncClient(sync.BaseClient):
         self.tasks = AsyncTasks(self)
 
     async def check(self) -> tuple[Check, ...]:
-        return await self._run(checks(self._engine))
+        return await self._run(self._engine.observer.call("check", checks(self._engine)))
 
     async def close(self) -> None:
         if not self._closed:
@@ -108,6 +108,9 @@ class AsyncClient(sync.BaseClient):
                 return await _acquire(lock, deadline)
             case Work(function, deadline):
                 return await _work(function, deadline)
+            case Within(scope, inner):
+                with scope():
+                    return await self._perform(inner)
 
     async def _call(self, operation: Operation, verb: Callable[P, Flow[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(self._engine.call(operation, verb, *args, **kwargs))
@@ -236,7 +239,7 @@ class AsyncTasks(_Resource):
         import asyncio
 
         wait = WaitForAll(self._client._engine, tasks, timeout, on_progress, asyncio.Lock())
-        with wait.tokens_noted():
+        with wait.observed(), wait.tokens_noted():
             await _side_by_side([self._client._run(wait.work()) for _ in range(wait.workers)])
         return wait.results()
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import attrs
 
 from migrate_core._check import checks
-from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Work, capability_of
+from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Within, Work, capability_of
 from migrate_core._paging import Listed, Pages
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
@@ -57,7 +57,7 @@ class BaseClient:
             return self._engine.call(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
         from migrate_core._registering import registered_once
 
-        return registered_once(self._engine, spec)
+        return self._engine.observer.call("reconcile", registered_once(self._engine, spec))
 
     def _preview(self, spec: SourceSpec) -> Request:
         return self._engine.preview(Operation.REGISTER_SOURCE, self._provider.register_source, spec)
@@ -90,7 +90,7 @@ class Client(BaseClient):
             A check for each list that the provider offers, and for each further login. What failed is an ERROR whose
             code is the name of the error's class; nothing is raised for it.
         """
-        return self._run(checks(self._engine))
+        return self._run(self._engine.observer.call("check", checks(self._engine)))
 
     def close(self) -> None:
         """Log out and close all connections; takes at most about 2 s and raises nothing."""
@@ -133,6 +133,9 @@ class Client(BaseClient):
                 return _acquire(lock, deadline)
             case Work(function):
                 return function()
+            case Within(scope, inner):
+                with scope():
+                    return self._perform(inner)
 
     def _call(self, operation: Operation, verb: Callable[P, Flow[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(self._engine.call(operation, verb, *args, **kwargs))
@@ -351,6 +354,6 @@ class Tasks(_Resource):
             RateLimitedError: for minutes, the vendor turned every look away.
         """
         wait = WaitForAll(self._client._engine, tasks, timeout, on_progress, threading.Lock())
-        with wait.tokens_noted():
+        with wait.observed(), wait.tokens_noted():
             self._client._run(wait.work())
         return wait.results()

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -191,6 +191,9 @@ class _TaskView(Generic[T]):
             self.token,
         )
 
+    def _observed(self) -> AbstractContextManager[None]:
+        return self._engine.observer.wait(self._info)
+
     @contextmanager
     def _token_noted(self) -> Generator[None]:
         """Whatever interrupts a wait, Ctrl-C or a cancellation, says how to go on with the task."""
@@ -236,7 +239,7 @@ class Task(_TaskView[T]):
             TaskTimeoutError: it has not ended by then; it goes on.
             TaskNeedsInputError: it waits for a person.
         """
-        with self._token_noted():
+        with self._observed(), self._token_noted():
             return self._client._run(self._ended(timeout, lambda: on_progress(self) if on_progress else None))
 
     def cancel(self) -> None:
@@ -266,7 +269,7 @@ class AsyncTask(_TaskView[T]):
         self, timeout: float | None = 3600.0, on_progress: Callable[[AsyncTask[T]], object] | None = None
     ) -> T:
         """Wait for the end, as `Task.wait` does."""
-        with self._token_noted():
+        with self._observed(), self._token_noted():
             return await self._client._run(self._ended(timeout, lambda: on_progress(self) if on_progress else None))
 
     async def cancel(self) -> None:
@@ -320,6 +323,10 @@ class WaitForAll(Generic[T]):
         waiting = sum(not watch.over for watch in self._watches.values())
         useful = min(_poll.AT_ONCE, math.ceil(self._engine.provider.settings.rate_limit or _poll.AT_ONCE))
         return min(waiting, useful)  # more than may look in a second would only stand in line
+
+    def observed(self) -> AbstractContextManager[None]:
+        """Give what the wait happens in, for whoever observes it."""
+        return self._engine.observer.wait(*(task.info for task in self._tasks))
 
     def work(self) -> Steps[None]:
         """Do the work of one worker: look at tasks until none is left or the time is over."""

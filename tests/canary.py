@@ -1,35 +1,86 @@
-"""A secret that sings when it gets out: what an error shows to a log, a crash reporter or another process."""
+"""A secret that sings when it gets out, in whatever form it does, and what an error shows to those who look at it.
+
+The tests use it where they need a secret, and `canary_plugin`, which listens for it in every run, plants it in all that
+the simulators accept or hand out.
+"""
 
 from __future__ import annotations
 
+import base64
 import pickle
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-CANARY = "canary-4f1d9c"
+CANARY = "canary4f1d9c"  # letters and digits: so it stays what it is in JSON, in HTML and percent-encoded
 
-_TESTS = str(Path(__file__).parent)
+TESTS = str(Path(__file__).parent)
+
+
+def _in_base64(secret: bytes) -> Iterator[bytes]:
+    """Give what base64 makes of a secret that stands in the middle of something, wherever that begins."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + secret)
+        yield encoded[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
+
+
+def _forms(secret: bytes) -> Iterator[bytes]:
+    """Give a secret as it is, in hexadecimal digits, in base64, and in base64 twice, as in a token that holds one."""
+    yield from (secret, secret.hex().encode(), secret.hex().upper().encode())
+    for once in _in_base64(secret):
+        yield once
+        yield from _in_base64(once)
+
+
+_FORMS = tuple(_forms(CANARY.encode()))
+_FORMS_OF_TEXT = tuple(form.decode() for form in _FORMS)
+
+
+def sings(seen: str | bytes) -> bool:
+    """Tell whether the canary can be heard."""
+    if isinstance(seen, bytes):
+        return any(form in seen for form in _FORMS)
+    return any(form in seen for form in _FORMS_OF_TEXT)
+
+
+def muted(text: str) -> str:
+    """Say a text without the canary."""
+    for form in _FORMS_OF_TEXT:
+        text = text.replace(form, "***")
+    return text
 
 
 def everything_in(error: BaseException) -> str:
     """Give all that can be seen of an error: itself, what came before it, and the local variables of our frames."""
-    frames = _frames(traceback.TracebackException.from_exception(error, capture_locals=True))
-    return "\n".join([*_errors(error), *frames, repr(pickle.dumps(error))])
+    return "\n".join(text for _, text in parts_of(error))
 
 
-def _errors(error: BaseException | None) -> Iterator[str]:
-    if error is not None:
-        yield f"{error} {[getattr(error, name, None) for name in dir(error)]}"
-        yield from _errors(error.__cause__)
-        yield from _errors(error.__context__)
+def parts_of(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Give all that can be seen of an error, each part with the name of its place."""
+    for one in _chain(error):
+        name = type(one).__name__
+        yield f"what {name} says", f"{shown(one)} {shown(one.args)}"
+        yield f"the attributes of {name}", shown(vars(one))
+        for frame, line in traceback.walk_tb(one.__traceback__):
+            code = frame.f_code
+            if not code.co_filename.startswith(TESTS):  # the tests know the secret
+                for variable, value in frame.f_locals.items():
+                    yield f"{variable} in {code.co_filename}:{line} {code.co_name}, below {name}", shown(value)
+    yield f"the pickle of {type(error).__name__}", repr(pickle.dumps(error))
 
 
-def _frames(shown: traceback.TracebackException | None) -> Iterator[str]:
-    """Give the local variables of all frames but the tests' own, which know the secret."""
-    if shown is not None:
-        for frame in shown.stack:
-            if not frame.filename.startswith(_TESTS):
-                yield f"{frame.filename}:{frame.name} {frame.locals}"
-        yield from _frames(shown.__cause__)
-        yield from _frames(shown.__context__)
+def _chain(error: BaseException) -> list[BaseException]:
+    """Give an error and all that came before it."""
+    chain: list[BaseException] = [error]
+    for one in chain:
+        chain += [before for before in (one.__cause__, one.__context__) if before and before not in chain]
+    return chain
+
+
+def shown(value: Any) -> str:
+    """Give what a value says of itself, unless that fails."""
+    try:
+        return f"{value!r} {value}" if isinstance(value, BaseException) else repr(value)
+    except Exception as error:
+        return f"what cannot be shown: {type(error).__name__}"

@@ -25,7 +25,7 @@ ROOMS = {
     *("profiles", "secrets", "shapes"),
     *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract", "_public"),
     *("_pytest", "_lanes", "_exchange", "_proxies", "_tls"),
-    *("_json", "_compiled", "_rate", "_registering"),
+    *("_json", "_compiled", "_rate", "_registering", "_telemetry"),
     *("_fast", "_fast_async", "_fast_sync", "_timed"),
     *("testing", "cli"),
 }
