@@ -91,6 +91,7 @@ def _prepare(
         verify=settings.verify,
         thumbprint=settings.thumbprint,
         trust_env=settings.trust_env,
+        max_body_bytes=settings.max_body_bytes,
     )
     return plugin, factory, options
 

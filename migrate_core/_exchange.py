@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 import time
+import traceback
 import zlib
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -33,6 +36,7 @@ _OURS = (
     ("User-Agent", f"migrate-core/{version('migrate-core')}"),
 )
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_QUOTED = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 
 
 class Exchange:
@@ -89,6 +93,8 @@ class Exchange:
         for raw_name, raw_value in headers:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             named[name] = f"{named[name]}, {value}" if name in named else value
+        if "transfer-encoding" in named and "content-length" in named:
+            raise ResponseLostError(f"{self._where}: the answer was lost: its headers say twice where it ends")
         try:
             body = _decoded(b"".join(self._chunks), named.get("content-encoding", ""), self._options.max_body_bytes)
         except MalformedResponseError:
@@ -98,6 +104,7 @@ class Exchange:
         return Response(status=status, headers=named, body=body)
 
     def __enter__(self) -> Self:
+        self._before = sys.exception()
         return self
 
     def __exit__(
@@ -105,11 +112,24 @@ class Exchange:
     ) -> None:
         failure = error and self._failure(error)
         if failure:
-            raise failure from error
+            self._forget()
+            raise failure from (None if _QUOTED.search(str(error)) else error)
+
+    def _forget(self) -> None:
+        """Clear the variables of the frames below: they hold what was sent, and a crash reporter writes them down."""
+        error = sys.exception()
+        while error is not None and error is not self._before:  # what the caller was handling is the caller's
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
+
+    @property
+    def _where(self) -> str:
+        return self._options.endpoints[self.request.endpoint]
 
     def _failure(self, error: BaseException) -> TransportError | None:
         """Name a failure in our words: did the request leave, was the time over?"""
-        where, why = self._options.endpoints[self.request.endpoint], str(error) or type(error).__name__
+        # A library quotes the bytes that it cannot read, and a credential may be among them.
+        where, why = self._where, _QUOTED.sub("***", str(error)) or type(error).__name__
         late = isinstance(error, self.late)
         if late and time.monotonic() >= self.until - 0.001:
             state = "no answer came" if self.sent else "it could not be sent"
@@ -129,11 +149,13 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
         raise MalformedResponseError(f"the answer is encoded as {encoding!r}, which nobody asked for")
     decoder = zlib.decompressobj(wbits=31)
     try:
-        decoded = decoder.decompress(body, limit + 1)
+        decoded = decoder.decompress(body, min(limit + 1, sys.maxsize))
     except zlib.error as error:
         raise MalformedResponseError(f"the answer is no valid gzip: {error}") from error
     if len(decoded) > limit:
         raise MalformedResponseError(f"the answer is larger than {limit} bytes")
     if not decoder.eof:
         raise MalformedResponseError("the compressed answer ends too soon")
+    if decoder.unused_data:
+        raise MalformedResponseError("more follows the compressed answer")
     return decoded

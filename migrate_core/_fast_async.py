@@ -54,15 +54,15 @@ class AsyncFastTransport:
         way = self._ways[request.endpoint]
         with exchange:
             async with asyncio.timeout(exchange.seconds), self._lanes[request.endpoint].lane() as lane:
-                headers = CIMultiDict(exchange.all_headers(way))
+                exchange.write(way)
                 await lane.connect()
                 exchange.sent = True
                 answer = await lane.session.request(
                     request.method,
                     URL(way.origin + request.target, encoded=True),
-                    headers=headers,
+                    headers=exchange.fields,
                     data=io.BytesIO(request.body) if request.body else None,
-                    skip_auto_headers=_GUESSED if "Content-Length" in headers else None,
+                    skip_auto_headers=_GUESSED if "Content-Length" in exchange.fields else None,
                     allow_redirects=False,
                 )
                 try:
@@ -82,6 +82,8 @@ class AsyncFastTransport:
 
 
 class _Exchange(FastExchange):
+    """An exchange that keeps what is sent to itself: a variable would be in the traceback of a failure."""
+
     failures = (*FastExchange.failures, aiohttp.ClientError)
 
     def __exit__(
@@ -90,6 +92,10 @@ class _Exchange(FastExchange):
         if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
             error = GarbledError("it is not HTTP, or is cut short")  # the text of theirs repeats parts of the answer
         super().__exit__(kind, error, trace)
+
+    def write(self, way: Way) -> None:
+        """Write the headers."""
+        self.fields = CIMultiDict(self.all_headers(way))
 
 
 def _lanes(way: Way) -> AsyncLanes[_Lane]:

@@ -291,11 +291,11 @@ class _AsyncLane(_Connection):
 
 
 class _Redaction(logging.Filter):
-    """Takes queries and header values out of the HTTP library's own log records."""
+    """Takes queries, header values and what cannot be read out of the HTTP library's own log records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1?***", record.getMessage())
-        record.msg = re.sub(r"\[\(b'.*\)\]|auth=\(b.*\)", "***", text)
+        record.msg = re.sub(r"\[\(b'.*\)\]|auth=\(b.*\)|bytearray\(b.*\)", "***", text)
         record.args = ()
         return True
 

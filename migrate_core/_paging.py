@@ -60,21 +60,27 @@ class Pages(Generic[L]):
         self._cursors = _Latest()
         self._milestone: str | None = None
         self._read = 0
+        self._stale = 0
 
     def fresh(self, page: Page[L]) -> Iterator[L]:
         """Give the items of `page` that are new, and move on to the next.
 
         Raises:
-            MalformedResponseError: the next page was read already: the list would never end.
+            MalformedResponseError: the next page was read already, or page after page has nothing new: the list would
+            never end.
         """
         if page.next is not None and self._was_read(page.next):
             raise MalformedResponseError(
                 "the list would never end: a page names itself, or an earlier one, as the next"
             )
         self.cursor, self.more = page.next, page.next is not None
-        for item in page.items:
-            if self._ids.takes(item.id):
-                yield item
+        fresh = [item for item in page.items if self._ids.takes(item.id)]
+        self._stale = 0 if fresh else self._stale + len(page.items)
+        if self._stale > 2 * REMEMBERED and self.more:  # more than records can shift and still be known
+            raise MalformedResponseError(
+                f"the list would never end: {self._stale} records after one another, and all were given before"
+            )
+        yield from fresh
 
     def _was_read(self, cursor: str) -> bool:
         """Take note of a cursor; tells whether it is one of the latest, or the list goes round in whatever circle.

@@ -55,7 +55,7 @@ def _made(make: Callable[..., ssl.SSLContext], *given: Any) -> ssl.SSLContext:
     """Make a context that threads can share: the HTTP libraries would set its protocols anew for each connection."""
     context = make(*given)
     context.set_alpn_protocols(["http/1.1"])
-    context.set_alpn_protocols = lambda alpn_protocols: None  # type: ignore[method-assign]
+    context.set_alpn_protocols = lambda alpn_protocols: None  # type: ignore[method-assign]  # on purpose, see above
     return context
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import abc
 import enum
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
@@ -66,6 +67,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 CONTRACT = 3
 """The newest contract of this seam; plug-ins written for this or an older one are driven.
@@ -79,6 +81,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ORDINARY_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
 _PATH = re.compile(r"/(?!/)[^?#\\\s\x00-\x1f\x7f]*")
 _LONGEST_ID = 1024
+_KIND = re.compile(r"no content type|[a-z]+/[\w.+-]{1,40}(?:; *charset=[\w-]{1,20})?\Z", re.IGNORECASE)
 
 
 def url_path(*segments: str) -> str:
@@ -228,13 +231,11 @@ class Response:
             MalformedResponseError: it is no JSON, as when a proxy answers with a page of its own, or is nested deeper
                 than 100 levels.
         """
-        try:
+        with suppress(ValueError, RecursionError):  # which is no cause, since it keeps the answer
             return _json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            kind = self.headers.get("content-type", "no content type")
-            raise MalformedResponseError(
-                f"the answer ({self.status}, {kind}, {len(self.body)} bytes) is no readable JSON"
-            ) from error
+        given = self.headers.get("content-type", "no content type")
+        kind = given if _KIND.match(given) else "odd content type"
+        raise MalformedResponseError(f"the answer ({self.status}, {kind}, {len(self.body)} bytes) is no readable JSON")
 
     def json_object(self) -> Mapping[str, Any]:
         """Decode the body, which must be a JSON object.
@@ -384,25 +385,29 @@ def _flag_or_path(value: bool | str) -> bool | str:
 
 
 def _seconds(value: float | str) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"is a number of seconds above 0, not {value!r}")
-    return seconds
+    return _above_nothing(value, float, "a number of seconds")
 
 
 def _rate(value: float | str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise ConfigurationError(f"is a number of requests per second above 0, not {value!r}")
-    return rate
+    return None if value is None else _above_nothing(value, float, "a number of requests per second")
+
+
+def _byte_count(value: int | str) -> int:
+    return _above_nothing(value, _whole, "a whole number of bytes")
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        raise TypeError
+    return int(value)
+
+
+def _above_nothing(value: Any, read: Callable[[Any], N], what: str) -> N:
+    """Read a finite number above 0."""
+    with suppress(TypeError, ValueError):
+        if 0 < (number := read(value)) < float("inf"):
+            return number
+    raise ConfigurationError(f"is {what} above 0, not {value!r:.64}")
 
 
 def _raise_or_reconcile(value: str) -> str:
@@ -449,6 +454,11 @@ class Settings:
         "raise",
         doc="What to do when nobody knows whether a registration happened: raise, or reconcile by looking for it.",
         converter=_raise_or_reconcile,
+    )
+    max_body_bytes: int = setting(
+        32 * 1024 * 1024,
+        doc="Bytes that an answer may have at most, both as it comes and unpacked; a larger one is refused.",
+        converter=_byte_count,
     )
 
 

@@ -88,7 +88,7 @@ def _loader() -> Any:
 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # of PyYAML's stubs
                 raise yaml.composer.ComposerError(None, None, "an alias", mark)
             return super().compose_node(parent, index)
 

@@ -53,6 +53,25 @@ def test_an_item_that_moved_to_the_next_page_is_given_once() -> None:
     assert ids_of(pages, page("b", "c")) == ["c"]
 
 
+def test_pages_of_nothing_new_end_a_list_that_would_go_on_for_ever() -> None:
+    pages: Pages[TaskInfo] = Pages()
+    known = [str(number) for number in range(200)]
+    assert ids_of(pages, page(*known, following="first")) == known
+    for number in range(2 * REMEMBERED // 200):
+        assert ids_of(pages, page(*known, following=str(number))) == []
+    with pytest.raises(mc.MalformedResponseError, match="2200 records after one another, and all were given before"):
+        ids_of(pages, page(*known, following="last"))
+
+
+def test_pages_of_nothing_new_do_no_harm_where_something_new_comes_between() -> None:
+    pages: Pages[TaskInfo] = Pages()
+    known = [str(number) for number in range(REMEMBERED)]
+    got = [
+        one for number in range(6) for one in ids_of(pages, page(*known, f"new-{number // 2}", following=f"p-{number}"))
+    ]
+    assert got == [*known, "new-0", "new-1", "new-2"]
+
+
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), min_size=1, max_size=8))
 def test_each_id_is_given_once_in_the_order_of_its_first_sight(listed: list[list[str]]) -> None:
     pages: Pages[TaskInfo] = Pages()

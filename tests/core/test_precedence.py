@@ -31,6 +31,7 @@ KINDS = {
 }
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 NEEDED = {"token": {"token"}, "login": {"domain_name", "username", "password"}, "key": {"access_key", "secret_key"}}
+CREDENTIALS = HuaweiSmsSimulator().credentials
 PLAIN = ("endpoint", "project_id", "domain_id")
 SDK = {
     "access_key": "HUAWEICLOUD_SDK_AK",
@@ -147,9 +148,9 @@ def test_each_setting_is_of_the_first_place_that_has_it_and_credentials_are_of_o
     ("arguments", "environ", "fetches"),
     [
         ({}, {}, True),
-        ({"token": "simulated-iam-token"}, {}, False),
-        ({}, {"MIGRATE_TOKEN": "simulated-iam-token"}, False),
-        ({"access_key": "SIMULATEDACCESSKEY00", "secret_key": "simulated-secret-key-000000000000000000"}, {}, False),
+        ({"token": CREDENTIALS["token"]}, {}, False),
+        ({}, {"MIGRATE_TOKEN": CREDENTIALS["token"]}, False),
+        ({name: CREDENTIALS[name] for name in ("access_key", "secret_key")}, {}, False),
         ({"token": None}, {"MIGRATE_TOKEN": ""}, True),
     ],
     ids=["nobody else", "argument", "environment", "another kind", "nobody else really"],
@@ -163,7 +164,7 @@ def test_a_secret_of_a_profile_is_fetched_only_if_no_higher_place_gives_credenti
     fetches: bool,
 ) -> None:
     trace, path = tmp_path / "trace", tmp_path / "profiles.toml"
-    command = ["sh", "-c", f"echo fetched >> {trace}; echo simulated-iam-token"]
+    command = ["sh", "-c", f"echo fetched >> {trace}; echo {CREDENTIALS['token']}"]
     path.write_text(f'[cloud]\nprovider = "huawei_sms"\ntoken = {{ command = {json.dumps(command)} }}\n')
     for name, value in {**environ, "MIGRATE_PROFILES_FILE": str(path), "MIGRATE_PROFILE": "cloud"}.items():
         monkeypatch.setenv(name, value)

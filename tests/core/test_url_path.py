@@ -196,7 +196,7 @@ def test_the_repr_of_a_response_shows_neither_header_values_nor_its_body() -> No
 # Responses.
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>opensesame</html>", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
+@pytest.mark.parametrize("body", [b"", b"<html>opensesame</html>", b"{", b"\xff\xfe", b"1" * 5000])
 def test_what_is_no_json_is_a_malformed_answer_that_is_not_quoted(body: bytes) -> None:
     answer = Response(status=200, headers={"content-type": "text/html"}, body=body)
     with pytest.raises(mc.MalformedResponseError, match=f"text/html, {len(body)} bytes") as raised:
