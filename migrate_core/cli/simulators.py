@@ -51,6 +51,7 @@ def simulate(
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
     settings: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
     output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
+    openapi: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Serve a vendor's simulator on 127.0.0.1 until it is interrupted.
 
@@ -62,6 +63,8 @@ def simulate(
 
         migratectl simulate vmware-srm --set task_seconds=3 -o json
 
+        migratectl simulate aws-mgn --openapi > aws-mgn.json
+
     Parameters
     ----------
     name:
@@ -72,12 +75,17 @@ def simulate(
         A control of the simulator, as KEY=VALUE; may be repeated.
     output:
         What to print once it listens: lines for people, or one JSON object with `endpoint` and the credentials.
+    openapi:
+        Print what it can be asked, as an OpenAPI 3.1 document in JSON, and serve nothing.
     """
     _need_simulators()
     from migrate_core.testing import new_simulator
     from migrate_core.testing.server import serve_here
 
     simulator = new_simulator(name)
+    if openapi:
+        print(json.dumps(simulator.openapi(), indent=2))
+        return
     for assignment in settings:
         key, equals, value = assignment.partition("=")
         if not equals:

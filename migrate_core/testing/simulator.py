@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import json
 import math
 import random
 import threading
@@ -28,7 +29,7 @@ from migrate_core.provider import TaskStatus
 from migrate_core.testing.faults import Answer, Delay, EndLogins, FaultPlan, Meeting, WrongClock
 from migrate_core.testing.inprocess import ASGIApp, InProcess
 
-__all__ = ["JournalEntry", "Refusal", "Simulator", "control", "segment"]
+__all__ = ["JournalEntry", "Refusal", "Simulator", "control", "json_object", "segment"]
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +67,16 @@ def segment(request: Request, name: str) -> str:
     return unquote(request.path_params[name])
 
 
+def json_object(content: bytes) -> dict[str, Any] | None:
+    """Read a body; ``None`` if it is no JSON object, or has half a character in it, which no answer could repeat."""
+    try:
+        payload = json.loads(content)
+        json.dumps(payload, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
 def control(default: Any, doc: str) -> Any:
     """Declare a control in a simulator's controls; the type of `default` is the type of its values."""
     return attrs.field(default=default, metadata={"doc": doc})
@@ -89,6 +100,9 @@ class Simulator(abc.ABC):
         kinds: the kinds of credentials that `settings` knows.
         task_ends: how the vendor's tasks can end.
         whole_lists: whether the vendor's lists come whole and bare, without pages.
+        security: how one logs in, as the security schemes of OpenAPI, each of which suffices.
+        answers: the object of each status that all calls have for which one logs in.
+        open_words: whether it takes, and so tells, words that are not among a field's allowed ones.
     """
 
     name: ClassVar[str]
@@ -96,6 +110,9 @@ class Simulator(abc.ABC):
     kinds: ClassVar[tuple[str, ...]] = ("",)
     task_ends: ClassVar[tuple[TaskStatus, ...]] = (TaskStatus.SUCCESS, TaskStatus.ERROR)
     whole_lists: ClassVar[bool] = False
+    security: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    answers: ClassVar[Mapping[int, type | None]] = {}
+    open_words: ClassVar[bool] = False
 
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()
@@ -132,6 +149,16 @@ class Simulator(abc.ABC):
     def unknown_route(self) -> Response:
         """Answer a request that no route takes."""
 
+    def openapi(self) -> dict[str, Any]:
+        """Describe its routes as an OpenAPI 3.1 document.
+
+        Its paths are those of `routes`; bodies, answers and logins are what each endpoint is `documented` with, their
+        bounds and allowed words those of the document classes.
+        """
+        from migrate_core.testing.openapi import describe  # few ask
+
+        return describe(self)
+
     def reset(self) -> None:
         """Forget everything but the controls: state, journal, faults, and the course of its ids."""
         self._random = random.Random(self._seed)  # noqa: S311  # ids that repeat, not secrets
@@ -156,6 +183,13 @@ class Simulator(abc.ABC):
     def new_id(self) -> str:
         """Make an id."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def new_secret(self) -> str:
+        """Make a secret to hand out, such as a token or a session.
+
+        Override it to give all of them a mark, and look for that in what must not hold a secret.
+        """
+        return self.new_id()
 
     def now_ms(self) -> int:
         """Tell the time in epoch milliseconds."""

@@ -1,3 +1,4 @@
+# ruff: noqa: N815  # the names are the vendor's own, as they stand on the wire
 """A stateful stand-in for AWS Application Migration Service, with the machines whose agents replicate into it.
 
 Paths, fields, status codes and errors are those of the vendor's service model; signatures are verified. Where that is
@@ -8,11 +9,10 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from migrate_aws_mgn import models as m
 from migrate_aws_mgn.auth import DATE_FORMAT, SERVICE, SigningKey
-from migrate_core.documents import encode
+from migrate_core.documents import encode, flag, integer, many, one, text, texts
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
@@ -36,7 +36,8 @@ from migrate_core.errors import (
     ServerError,
 )
 from migrate_core.provider import TaskStatus
-from migrate_core.testing.simulator import Refusal, Simulator, control
+from migrate_core.testing.openapi import Call, documented
+from migrate_core.testing.simulator import Refusal, Simulator, control, json_object
 
 __all__ = ["REGION", "AwsMgnSimulator"]
 
@@ -55,6 +56,132 @@ _LAUNCHABLE = ("READY_FOR_TEST", "TESTING", "READY_FOR_CUTOVER", "CUTTING_OVER")
 _OPEN = ("TESTING", "CUTTING_OVER", "CUTOVER")
 
 _Body: TypeAlias = Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class _Field:
+    """A member of a request that is not as it should be."""
+
+    name: str | None = text(required=True)
+    message: str | None = text(required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Refused:
+    """A refusal; its name comes in the header ``x-amzn-ErrorType``."""
+
+    message: str | None = text(65535, required=True)
+    reason: str | None = text()
+    fieldList: tuple[_Field, ...] | None = many(_Field)
+    resourceId: str | None = text()
+    resourceType: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _SourceServerFilters:
+    """Which source servers."""
+
+    sourceServerIDs: tuple[str, ...] | None = texts(200, 24)
+    isArchived: bool | None = flag()
+
+
+@attrs.frozen(kw_only=True)
+class _SourceServersWanted:
+    """Which source servers, and how many of them."""
+
+    filters: _SourceServerFilters | None = one(_SourceServerFilters)
+    maxResults: int | None = integer(_LARGEST_PAGE, 1)
+    nextToken: str | None = text(2048)
+
+
+@attrs.frozen(kw_only=True)
+class _SourceServers:
+    """A page of source servers."""
+
+    items: tuple[m.MgnSourceServer, ...] | None = many(m.MgnSourceServer, required=True)
+    nextToken: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _JobFilters:
+    """Which jobs."""
+
+    jobIDs: tuple[str, ...] | None = texts(1000, 24)
+
+
+@attrs.frozen(kw_only=True)
+class _JobsWanted:
+    """Which jobs, and how many of them."""
+
+    filters: _JobFilters | None = one(_JobFilters)
+    maxResults: int | None = integer(_LARGEST_PAGE, 1)
+    nextToken: str | None = text(2048)
+
+
+@attrs.frozen(kw_only=True)
+class _Jobs:
+    """A page of jobs."""
+
+    items: tuple[m.MgnJob, ...] | None = many(m.MgnJob, required=True)
+    nextToken: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _LogWanted:
+    """Which lines of which job's log."""
+
+    jobID: str | None = text(24, 24, required=True)
+    maxResults: int | None = integer(_LARGEST_PAGE, 1)
+    nextToken: str | None = text(2048)
+
+
+@attrs.frozen(kw_only=True)
+class _Log:
+    """Lines of a job's log."""
+
+    items: tuple[m.JobLog, ...] | None = many(m.JobLog, required=True)
+    nextToken: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _One:
+    """Which source server."""
+
+    sourceServerID: str | None = text(19, 19, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Several:
+    """Which source servers a job is for."""
+
+    sourceServerIDs: tuple[str, ...] | None = texts(200, 24)
+
+
+@attrs.frozen(kw_only=True)
+class _Begun:
+    """The job that was begun."""
+
+    job: m.MgnJob | None = one(m.MgnJob, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _NextState:
+    """The state to set."""
+
+    state: str | None = text(values=("READY_FOR_TEST", "READY_FOR_CUTOVER", "CUTOVER"), required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _StateWanted:
+    """Which state a source server shall have."""
+
+    sourceServerID: str | None = text(19, 19, required=True)
+    lifeCycle: _NextState | None = one(_NextState, required=True)
+
+
+_GONE: Mapping[int, type] = {404: _Refused, 409: _Refused}
+_ON_ONE = Call(body=_One, answers={200: m.MgnSourceServer, **_GONE})
+_ON_SEVERAL = Call(body=_Several, answers={202: _Begun, **_GONE})
 
 
 @attrs.define
@@ -117,6 +244,10 @@ class AwsMgnSimulator(Simulator):
     controls: AwsMgnControls
     kinds = ("key", "session")
     task_ends = (TaskStatus.SUCCESS, TaskStatus.ERROR, TaskStatus.CANCELLED)
+    security: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "signature": {"type": "apiKey", "in": "header", "name": "Authorization"}
+    }
+    answers: ClassVar[Mapping[int, type | None]] = {400: _Refused, 403: _Refused}
 
     _KEY = ("AKIASIMULATED0000001", "simulated-secret-key-of-a-user")  # invented
     _SESSION = ("ASIASIMULATED0000002", "simulated-secret-key-of-a-role", "simulated-session-token")  # invented
@@ -162,7 +293,7 @@ class AwsMgnSimulator(Simulator):
         Returns:
             What a ``credential_process`` prints.
         """
-        access, secret, token = f"ASIA{self.new_id()[:16].upper()}", self.new_id(), self.new_id()
+        access, secret, token = f"ASIA{self.new_id()[:16].upper()}", self.new_secret(), self.new_secret()
         expires = self.clock.now() + timedelta(seconds=seconds)
         self._keys[access, token] = _Key(secret, expires)
         told = {"AccessKeyId": access, "SecretAccessKey": secret, "SessionToken": token}
@@ -202,32 +333,38 @@ class AwsMgnSimulator(Simulator):
     # Routes.
 
     def routes(self) -> Sequence[Route]:
-        actions: Mapping[str, tuple[int, Callable[[_Body], Any]]] = {
-            "DescribeSourceServers": (200, self._describe_source_servers),
-            "DisconnectFromService": (200, self._disconnect),
-            "DeleteSourceServer": (204, self._delete),
-            "DescribeJobs": (200, self._describe_jobs),
-            "DescribeJobLogItems": (200, self._describe_job_log_items),
-            "StartTest": (202, self._start_test),
-            "StartCutover": (202, self._start_cutover),
-            "TerminateTargetInstances": (202, self._terminate),
-            "ChangeServerLifeCycleState": (200, self._change_state),
-            "FinalizeCutover": (200, self._finalize),
-            "MarkAsArchived": (200, self._archive),
+        actions: Mapping[str, tuple[Callable[[_Body], Any], Call]] = {
+            "DescribeSourceServers": (
+                self._describe_source_servers,
+                Call(body=_SourceServersWanted, answers={200: _SourceServers}),
+            ),
+            "DisconnectFromService": (self._disconnect, _ON_ONE),
+            "DeleteSourceServer": (self._delete, Call(body=_One, answers={204: None, **_GONE})),
+            "DescribeJobs": (self._describe_jobs, Call(body=_JobsWanted, answers={200: _Jobs})),
+            "DescribeJobLogItems": (self._describe_job_log_items, Call(body=_LogWanted, answers={200: _Log})),
+            "StartTest": (self._start_test, _ON_SEVERAL),
+            "StartCutover": (self._start_cutover, _ON_SEVERAL),
+            "TerminateTargetInstances": (self._terminate, _ON_SEVERAL),
+            "ChangeServerLifeCycleState": (
+                self._change_state,
+                Call(body=_StateWanted, answers={200: m.MgnSourceServer, **_GONE}),
+            ),
+            "FinalizeCutover": (self._finalize, _ON_ONE),
+            "MarkAsArchived": (self._archive, _ON_ONE),
         }
         return [
-            Route(f"/{name}", self._route(name, status, action), methods=["POST"])
-            for name, (status, action) in actions.items()
+            Route(f"/{name}", self._route(name, action, call), methods=["POST"], name=name)
+            for name, (action, call) in actions.items()
         ]
 
     def unknown_route(self) -> Response:
         return _refused(404, "UnknownOperationException", "")
 
-    def _route(
-        self, name: str, status: int, action: Callable[[_Body], Any]
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _route(self, name: str, action: Callable[[_Body], Any], call: Call) -> Callable[[Request], Awaitable[Response]]:
         """Make a route of an action: for those who sign, and may, after what is due has happened."""
+        status = min(call.answers)
 
+        @documented(call)
         async def route(request: Request) -> Response:
             content = await request.body()
             self._let_in(request, content)
@@ -356,7 +493,7 @@ class AwsMgnSimulator(Simulator):
             data=content,
         )
         right = SigningKey(access, key.secret).authorization(signed, region=region, date=date)
-        if not hmac.compare_digest(right.rpartition("=")[2], signature):
+        if not hmac.compare_digest(right.rpartition("=")[2].encode(), signature.encode()):
             message = "The request signature we calculated does not match the signature you provided."
             raise Refusal(_refused(403, "InvalidSignatureException", message))
 
@@ -599,11 +736,8 @@ def _text(moment: datetime) -> str:
 
 
 def _object(content: bytes) -> _Body:
-    try:
-        body = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = json_object(content or b"{}")
+    if body is None:
         raise Refusal(_refused(400, "ValidationException", "The request is no JSON object.", reason="cannotParse"))
     return body
 
@@ -612,6 +746,9 @@ def _filters(body: _Body) -> _Body:
     filters = {} if body.get("filters") is None else body["filters"]
     if not isinstance(filters, dict):
         raise Refusal(_invalid("filters", "is no object"))
+    for name in ("sourceServerIDs", "jobIDs"):
+        if not isinstance(filters.get(name) or [], list):
+            raise Refusal(_invalid(f"filters.{name}", "is no list of ids"))
     return filters
 
 

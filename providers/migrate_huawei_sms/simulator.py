@@ -14,14 +14,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from migrate_core.documents import decode, encode
+from migrate_core.documents import MAX32, MAX64, anything, decode, encode, faults_of, integer, many, one, text, texts
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
@@ -32,12 +32,14 @@ from migrate_core.errors import (
     PermissionDeniedError,
 )
 from migrate_core.models import OsFamily, SourceFacts, SourceSpec
-from migrate_core.testing.simulator import Refusal, Simulator, control, segment
+from migrate_core.testing.openapi import Call, documented
+from migrate_core.testing.simulator import Refusal, Simulator, control, json_object, segment
 from migrate_huawei_sms.auth import ALGORITHM, DATE_FORMAT, canonical_request, signature_of
 from migrate_huawei_sms.models import (
     DescribedSource,
     DiskIntargetServer,
     EnvironmentCheck,
+    ErrorBody,
     InitTargetServer,
     NetWork,
     PhysicalVolumes,
@@ -53,6 +55,7 @@ __all__ = ["HuaweiSmsSimulator", "example_document"]
 _CLOCK_SKEW = timedelta(minutes=15)
 _TOKEN_LIFE = timedelta(hours=24)
 _MOST_PER_PAGE = 200
+_LONGEST = 255
 
 _FILE_SYSTEMS = {
     "LINUX": ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "swap", "lvm2_member"),
@@ -102,6 +105,124 @@ _WRITE_ONLY = (
 )
 
 
+@attrs.frozen(kw_only=True)
+class _Domain:
+    """The account of a user."""
+
+    name: str | None = text(required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _User:
+    """Who logs in."""
+
+    domain: _Domain | None = one(_Domain, required=True)
+    name: str | None = text(required=True)
+    password: str | None = text(required=True, secret=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Password:
+    """A login by password."""
+
+    user: _User | None = one(_User, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Identity:
+    """How somebody logs in."""
+
+    methods: tuple[str, ...] | None = texts(MAX32, MAX32)
+    password: _Password | None = one(_Password, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Auth:
+    """A login, and what it is for."""
+
+    identity: _Identity | None = one(_Identity, required=True)
+    scope: Any = anything()
+
+
+@attrs.frozen(kw_only=True)
+class _TokenWanted:
+    """The request for a token."""
+
+    auth: _Auth | None = one(_Auth, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Token:
+    """What a token is; the token itself comes in the header ``X-Subject-Token``."""
+
+    expires_at: str | None = text(required=True)
+    issued_at: str | None = text(required=True)
+    methods: tuple[str, ...] | None = texts(MAX32, MAX32)
+
+
+@attrs.frozen(kw_only=True)
+class _TokenIssued:
+    """The answer to a login."""
+
+    token: _Token | None = one(_Token, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _IdentityFailure:
+    """Why the identity service refuses."""
+
+    code: int | None = integer(599, 400, required=True)
+    message: str | None = text(required=True)
+    title: str | None = text(required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _IdentityError:
+    """A refusal of the identity service."""
+
+    error: _IdentityFailure | None = one(_IdentityFailure, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Refused(ErrorBody):
+    """A refusal: the service's, or the gateway's, which has the request's id in it."""
+
+    error_msg: str | None = text(65535, required=True)
+    request_id: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _Registered:
+    """The answer to a registration."""
+
+    id: str | None = text(required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Wanted:
+    """Which sources to list."""
+
+    limit: int | None = integer(MAX32)
+    offset: int | None = integer(MAX32)
+    id: str | None = text()
+    ip: str | None = text()
+    name: str | None = text()
+    state: str | None = text()
+
+
+@attrs.frozen(kw_only=True)
+class _Listed:
+    """A page of sources."""
+
+    count: int | None = integer(MAX32, required=True)
+    source_servers: tuple[DescribedSource, ...] | None = many(DescribedSource, required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Nothing:
+    """An empty object."""
+
+
 @attrs.define
 class HuaweiSmsControls:
     """How the simulator behaves."""
@@ -129,6 +250,12 @@ class HuaweiSmsSimulator(Simulator):
     controls_type = HuaweiSmsControls
     controls: HuaweiSmsControls
     kinds = ("token", "login", "key")
+    security: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+        "signature": {"type": "apiKey", "in": "header", "name": "Authorization"},
+    }
+    answers: ClassVar[Mapping[int, type | None]] = {401: _Refused, 403: _Refused}
+    open_words = True
 
     _TOKEN = "simulated-iam-token"  # noqa: S105  # invented, accepted by this simulator only
     _ACCESS_KEY, _SECRET_KEY = "SIMULATEDACCESSKEY00", "simulated-secret-key-000000000000000000"
@@ -210,8 +337,9 @@ class HuaweiSmsSimulator(Simulator):
             migration_cycle="replicating",
             current_task=task,
             replicatesize=0,
-            totalsize=sum(
-                volume.used_size or 0 for disk in source.disks or () for volume in disk.physical_volumes or ()
+            totalsize=min(
+                MAX64,
+                sum(volume.used_size or 0 for disk in source.disks or () for volume in disk.physical_volumes or ()),
             ),
             state_action_time=now,
             stage_action_time=now,
@@ -293,6 +421,9 @@ class HuaweiSmsSimulator(Simulator):
     def unknown_route(self) -> Response:
         return self._gateway_error(404, "APIGW.0101", "The API does not exist or has not been published.")
 
+    @documented(
+        Call(body=_TokenWanted, answers={201: _TokenIssued, 400: _IdentityError, 401: _IdentityError}, security=())
+    )
     async def _fetch_token(self, request: Request) -> Response:
         try:
             user = json.loads(await request.body())["auth"]["identity"]["password"]["user"]
@@ -301,7 +432,7 @@ class HuaweiSmsSimulator(Simulator):
             return _identity_error(400, "Bad Request", "The request body is invalid.")
         if given != (self._DOMAIN, self._USER, self._PASSWORD):
             return _identity_error(401, "Unauthorized", "The username or password is wrong.")
-        token = self.new_id()
+        token = self.new_secret()
         self._tokens[token] = self.clock.now() + _TOKEN_LIFE
         issued, expires = (
             moment.strftime("%Y-%m-%dT%H:%M:%S.%f000Z") for moment in (self.clock.now(), self._tokens[token])
@@ -309,11 +440,14 @@ class HuaweiSmsSimulator(Simulator):
         body = {"token": {"expires_at": expires, "issued_at": issued, "methods": ["password"]}}
         return JSONResponse(body, 201, headers={"X-Subject-Token": token})
 
+    @documented(Call(body=SourceDocument, answers={200: _Registered, 400: _Refused}))
     async def _register(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:register")
         payload = await self._json_object(request)
         faults: list[Fault] = []
         document = decode(SourceDocument, payload, faults)
+        # Agents report words that are in no table; those become failed checks.
+        faults += [fault for fault in faults_of(document) if "allowed are:" not in fault.message]
         if faults:
             return self._service_error(400, "SMS.6201", f"The request is invalid: {faults[0]}")
         source_id = self._add(document)
@@ -322,14 +456,12 @@ class HuaweiSmsSimulator(Simulator):
         return JSONResponse({"id": source_id})
 
     async def _json_object(self, request: Request) -> dict[str, Any]:
-        try:
-            payload = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            payload = None
-        if not isinstance(payload, dict):
+        payload = json_object(await request.body())
+        if payload is None:
             raise Refusal(self._service_error(400, "SMS.6201", "The request body is no JSON object."))
         return payload
 
+    @documented(Call(query=_Wanted, answers={200: _Listed}))
     async def _list(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:list")
         query = request.query_params
@@ -343,6 +475,7 @@ class HuaweiSmsSimulator(Simulator):
         page = [_without(encode(source), keep=_LISTED) for source in matching[offset : offset + limit]]
         return JSONResponse({"count": len(matching), "source_servers": page})
 
+    @documented(Call(answers={200: DescribedSource, 400: _Refused}))
     async def _describe(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:get")
         payload = encode(self._source(segment(request, "source_id")))
@@ -350,6 +483,7 @@ class HuaweiSmsSimulator(Simulator):
             payload.pop(name, None)
         return JSONResponse(payload)
 
+    @documented(Call(answers={200: None, 400: _Refused}))
     async def _delete(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:delete")
         source = self._source(segment(request, "source_id"))
@@ -358,6 +492,7 @@ class HuaweiSmsSimulator(Simulator):
             del self._migrations[task_id]
         return Response(status_code=200)
 
+    @documented(Call(answers={200: _Nothing, 404: _Refused}))
     async def _unlock(self, request: Request) -> Response:
         if not self.controls.unlock_offered:
             return self.unknown_route()
@@ -445,7 +580,9 @@ class HuaweiSmsSimulator(Simulator):
             date,
             canonical_request(request.method, request.url.path, request.query_params.multi_items(), signed, body),
         )
-        if "x-sdk-date" not in signed or not hmac.compare_digest(expected, given.get("Signature", "")):
+        if "x-sdk-date" not in signed or not hmac.compare_digest(
+            expected.encode(), given.get("Signature", "").encode()
+        ):
             raise Refusal(
                 self._gateway_error(
                     401, "APIGW.0301", "Incorrect IAM authentication information: verify aksk signature fail."
@@ -497,7 +634,7 @@ def _authorization(header: str) -> dict[str, str]:
 
 
 def _whole(value: str | None, default: int) -> int:
-    return int(value) if value and value.isascii() and value.isdigit() else default
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 10 else default
 
 
 def _without(payload: dict[str, Any], *, keep: Sequence[str]) -> dict[str, Any]:
@@ -593,5 +730,10 @@ def _verdict(name: str, good: bool, code: str, reason: str, otherwise: str = "ER
     if good:
         return EnvironmentCheck(name=name, result="OK", params=("",), error_params="")
     return EnvironmentCheck(
-        name=name, result=otherwise, params=("",), error_code=code or None, error_or_warn=reason, error_params=""
+        name=name,
+        result=otherwise,
+        params=("",),
+        error_code=code or None,
+        error_or_warn=reason[:_LONGEST],
+        error_params="",
     )

@@ -148,19 +148,21 @@ class VmwareSrmProvider(BaseProvider):
 
     def close_session(self) -> Flow[None]:
         if self._session is not None:
-            headers, self._session = session_headers(self._session), None
-            yield Request(method="DELETE", path=self._path("session"), headers=headers, repeatable=True)
+            log_out = Request(
+                method="DELETE", path=self._path("session"), headers=session_headers(self._session), repeatable=True
+            )
+            self._session = None
+            yield log_out
 
     def create_pairing(self, spec: PairingSpec) -> Flow[TaskInfo]:
         document = mapping.spec_for(spec)
-        password = document.pair_psc_info.password if document.pair_psc_info else None
         response = yield Request(
             method="POST",
             path=self._path("pairings"),
             headers=_JSON,
             body=json_body(encode(document)),
             repeatable=False,
-            secrets=(password or "",),
+            secrets=(document.pair_psc_info.password or "",) if document.pair_psc_info else (),
         )
         return self._started(response, Operation.CREATE_PAIRING)
 

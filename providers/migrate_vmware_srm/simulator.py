@@ -8,17 +8,15 @@ silent, this does what that page marks as inferred: a refused login and a sessio
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from migrate_core.documents import decode, encode, faults_of
+from migrate_core.documents import MAX32, anything, decode, encode, faults_of, integer, many, text
 from migrate_core.errors import (
     ApiError,
     AuthenticationError,
@@ -29,9 +27,10 @@ from migrate_core.errors import (
 )
 from migrate_core.models import PairingSpec
 from migrate_core.provider import TaskStatus
-from migrate_core.testing.simulator import Refusal, Simulator, control, segment
+from migrate_core.testing.openapi import Call, documented
+from migrate_core.testing.simulator import Refusal, Simulator, control, json_object, segment
 from migrate_vmware_srm.auth import SESSION_HEADER
-from migrate_vmware_srm.models import ServerInfo, SrmPairing, SrmPairingSpec, SrmTask, SrmTaskError
+from migrate_vmware_srm.models import ResponseError, ServerInfo, SrmPairing, SrmPairingSpec, SrmTask, SrmTaskError
 
 __all__ = ["VmwareSrmSimulator"]
 
@@ -39,6 +38,58 @@ _BASE = "/api/rest/srm/v2"
 _EDIT = "VcDr.RemoteSite.com.vmware.vcDr.Edit"
 _PAGE = 100
 _QUEUED_SHARE = 0.2
+
+
+@attrs.frozen(kw_only=True)
+class _SessionGiven:
+    """The answer to a login."""
+
+    session_id: str | None = text(required=True, secret=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Who:
+    """Who is logged in."""
+
+    username: str | None = text(required=True)
+
+
+@attrs.frozen(kw_only=True)
+class _Wanted:
+    """Which page of a list."""
+
+    limit: int | None = integer(MAX32)
+    offset: int | None = integer(MAX32)
+
+
+@attrs.frozen(kw_only=True)
+class _DescribedPairing(SrmPairing):
+    """A pairing by itself."""
+
+    meta: Any = anything(name="_meta")
+
+
+@attrs.frozen(kw_only=True)
+class _DescribedTask(SrmTask):
+    """A task by itself."""
+
+    meta: Any = anything(name="_meta")
+
+
+@attrs.frozen(kw_only=True)
+class _Pairings:
+    """A page of pairings."""
+
+    items: tuple[SrmPairing, ...] | None = many(SrmPairing, MAX32, required=True, name="list")
+    meta: Any = anything(name="_meta")
+
+
+@attrs.frozen(kw_only=True)
+class _Tasks:
+    """A page of tasks."""
+
+    items: tuple[SrmTask, ...] | None = many(SrmTask, MAX32, required=True, name="list")
+    meta: Any = anything(name="_meta")
 
 
 @attrs.define
@@ -83,6 +134,10 @@ class VmwareSrmSimulator(Simulator):
     controls_type = VmwareSrmControls
     controls: VmwareSrmControls
     task_ends = (TaskStatus.SUCCESS, TaskStatus.ERROR, TaskStatus.CANCELLED)
+    security: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "session": {"type": "apiKey", "in": "header", "name": SESSION_HEADER}
+    }
+    answers: ClassVar[Mapping[int, type | None]] = {401: None}
 
     _USER, _PASSWORD = "administrator@vsphere.local", "simulated-password"  # invented
     _PEER_USER, _PEER_PASSWORD = "administrator@peer.local", "simulated-peer-password"  # invented
@@ -182,25 +237,30 @@ class VmwareSrmSimulator(Simulator):
     def unknown_route(self) -> Response:
         return Response(status_code=404)
 
+    @documented(Call(answers={200: _SessionGiven}, security=[{"basic": []}]))
     async def _log_in(self, request: Request) -> Response:
         if _basic(request) != (self._USER, self._PASSWORD):
             return Response(status_code=401)
-        token = base64.b64encode(self.new_id().encode()).decode()
+        token = base64.b64encode(self.new_secret().encode()).decode()
         self._sessions[token] = _Session(self._USER, self.clock.monotonic())
         return JSONResponse({"session_id": token})
 
+    @documented(Call(answers={200: _Who}))
     async def _who(self, request: Request) -> Response:
         return JSONResponse({"username": self._session(request).username})
 
+    @documented(Call(answers={204: None}))
     async def _log_out(self, request: Request) -> Response:
         self._session(request)
         del self._sessions[request.headers[SESSION_HEADER]]
         return Response(status_code=204)
 
+    @documented(Call(query=_Wanted, answers={200: _Pairings, 400: ResponseError}))
     async def _list_pairings(self, request: Request) -> Response:
         self._session(request)
         return self._list(request, [encode(pairing) for pairing in self._pairings.values()])
 
+    @documented(Call(body=SrmPairingSpec, answers={202: SrmTask, 400: ResponseError, 403: ResponseError}))
     async def _create_pairing(self, request: Request) -> Response:
         self._session(request)
         self._allow(_EDIT)
@@ -211,10 +271,12 @@ class VmwareSrmSimulator(Simulator):
         task = self._start("create", pairing, failure="" if good else "The login at the remote site failed.")
         return JSONResponse(self._task_payload(task), 202)
 
+    @documented(Call(answers={200: _DescribedPairing, 404: None}))
     async def _get_pairing(self, request: Request) -> Response:
         self._session(request)
         return JSONResponse({**encode(self._pairing(request)), "_meta": {"errors": []}})
 
+    @documented(Call(answers={202: SrmTask, 403: ResponseError, 404: None}))
     async def _delete_pairing(self, request: Request) -> Response:
         session = self._session(request)
         self._allow(_EDIT)
@@ -223,6 +285,7 @@ class VmwareSrmSimulator(Simulator):
             return Response(status_code=401)
         return JSONResponse(self._task_payload(self._start("delete", pairing)), 202)
 
+    @documented(Call(answers={204: None, 404: None}, security=[{"session": [], "basic": []}]))
     async def _log_in_at_peer(self, request: Request) -> Response:
         session = self._session(request)
         pairing = self._pairing(request)
@@ -231,16 +294,19 @@ class VmwareSrmSimulator(Simulator):
         session.peers.add(pairing.pairing_id or "")
         return Response(status_code=204)
 
+    @documented(Call(answers={200: _Who, 404: None}))
     async def _who_at_peer(self, request: Request) -> Response:
         session = self._session(request)
         if self._pairing(request).pairing_id not in session.peers:
             return Response(status_code=401)
         return JSONResponse({"username": self._PEER_USER})
 
+    @documented(Call(query=_Wanted, answers={200: _Tasks, 400: ResponseError}))
     async def _list_tasks(self, request: Request) -> Response:
         self._session(request)
         return self._list(request, [self._task_payload(task) for task in self._tasks.values()])
 
+    @documented(Call(answers={200: _DescribedTask, 404: None}))
     async def _get_task(self, request: Request) -> Response:
         self._session(request)
         task = self._tasks.get(segment(request, "task_id"))
@@ -271,11 +337,8 @@ class VmwareSrmSimulator(Simulator):
         return pairing
 
     def _read_spec(self, body: bytes) -> SrmPairingSpec:
-        try:
-            payload = json.loads(body)
-        except (ValueError, RecursionError):
-            payload = None
-        if not isinstance(payload, dict):
+        payload = json_object(body)
+        if payload is None:
             raise Refusal(self._error(400, "The request body is no JSON object."))
         faults: list[Fault] = []
         spec = decode(SrmPairingSpec, payload, faults)
@@ -391,7 +454,7 @@ def _basic(request: Request) -> tuple[str, str] | None:
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     try:
         name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no text in it
         return None
     return (name, password) if scheme.lower() == "basic" else None
 

@@ -15,6 +15,7 @@ import pytest
 
 import migrate_core as mc
 from cli.support import COMMAND, environment, in_pipe, in_process
+from migrate_core.testing import new_simulator
 
 
 @contextmanager
@@ -89,6 +90,15 @@ def test_a_served_srm_simulator_takes_controls_from_the_command_line() -> None:
         client = mc.connect("vmware_srm", **{name: said[name] for name in names})
         with client, pytest.raises(mc.NotFoundError):
             client.pairings.delete("no-such-pairing")
+
+
+@pytest.mark.parametrize("name", ["aws-mgn", "huawei-sms", "vmware-srm"])
+def test_what_a_simulator_can_be_asked_is_printed_and_nothing_is_served(name: str) -> None:
+    ended = in_process("simulate", name, "--openapi")
+    assert (ended.code, ended.err) == (0, "")
+    document = json.loads(ended.out)
+    assert document["openapi"] == "3.1.0"
+    assert document == new_simulator(name.replace("-", "_")).openapi()
 
 
 def test_an_interrupted_simulator_ends_quietly() -> None:

@@ -323,10 +323,10 @@ def test_a_secret_that_stands_in_the_file_and_is_impossible_is_not_quoted(path: 
 
 def test_a_secret_may_stand_in_a_file_that_says_so_and_is_private(caller: Caller, path: Path) -> None:
     simulator = HuaweiSmsSimulator()
-    written(path, f'{CLOUD}token = "simulated-iam-token"\ninsecure_plaintext = true\n')
+    written(path, f'{CLOUD}token = "{simulator.credentials["token"]}"\ninsecure_plaintext = true\n')
     client = caller.connect(None, profile="cloud", transport=simulator.transport)  # type: ignore[arg-type]
     assert caller.list(client.sources.list()) == []
-    assert simulator.journal[0].headers["x-auth-token"] == "simulated-iam-token"
+    assert simulator.journal[0].headers["x-auth-token"] == simulator.credentials["token"]
 
 
 def test_any_setting_may_be_a_reference(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

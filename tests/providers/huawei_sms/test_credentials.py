@@ -31,7 +31,8 @@ def test_a_token_is_fetched_with_the_users_login_and_used(caller: Caller, simula
     assert (login.method, login.path, login.query) == ("POST", "/v3/auth/tokens", (("nocatalog", "true"),))
     assert login.headers["content-type"] == "application/json;charset=utf8"
     assert "x-auth-token" not in login.headers
-    user = {"name": "operator", "password": "simulated-password", "domain": {"name": "simulated-account"}}
+    password = simulator.credentials["password"]
+    user = {"name": "operator", "password": password, "domain": {"name": "simulated-account"}}
     assert json.loads(login.body) == {
         "auth": {
             "identity": {"methods": ["password"], "password": {"user": user}},

@@ -61,14 +61,15 @@ def connected(caller: Caller, simulator: HuaweiSmsSimulator, **settings: Any) ->
 def test_a_user_of_the_sdk_types_nothing(
     caller: Caller, simulator: HuaweiSmsSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_keys(monkeypatch, AK=AK, SK=SK, SECURITY_TOKEN="temporary", PROJECT_ID="p-1", DOMAIN_ID="d-1")
+    key = simulator.credentials["secret_key"]
+    set_keys(monkeypatch, AK=AK, SK=key, SECURITY_TOKEN="temporary", PROJECT_ID="p-1", DOMAIN_ID="d-1")
     sent = connected(caller, simulator)
     assert f"Access={AK}," in sent["authorization"]
     assert (sent["x-security-token"], sent["x-project-id"]) == ("temporary", "p-1")
 
 
 def test_a_user_with_the_sdks_file_types_nothing(caller: Caller, simulator: HuaweiSmsSimulator, path: Path) -> None:
-    written(path, f"[basic]\nak = {AK}\nsk = {SK}\nproject_id = p-1\n")
+    written(path, f"[basic]\nak = {AK}\nsk = {simulator.credentials['secret_key']}\nproject_id = p-1\n")
     sent = connected(caller, simulator)
     assert f"Access={AK}," in sent["authorization"]
     assert sent["x-project-id"] == "p-1"
@@ -77,7 +78,8 @@ def test_a_user_with_the_sdks_file_types_nothing(caller: Caller, simulator: Huaw
 def test_a_profile_may_refer_to_them(
     caller: Caller, simulator: HuaweiSmsSimulator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(path, f"[basic]\nak = {AK}\nsk = {SK}\nsecurity_token = {CANARY}\n")
+    key = simulator.credentials["secret_key"]
+    written(path, f"[basic]\nak = {AK}\nsk = {key}\nsecurity_token = {CANARY}\n")
     table = '[cloud]\nprovider = "huawei_sms"\naccess_key.vendor = true\nsecret_key.vendor = true\n'
     profiles = written(path.with_name("profiles.toml"), table)
     monkeypatch.setenv("MIGRATE_PROFILES_FILE", str(profiles))

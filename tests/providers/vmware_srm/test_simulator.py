@@ -20,16 +20,22 @@ from migrate_vmware_srm.simulator import VmwareSrmSimulator
 
 BASE = "/api/rest/srm/v2"
 EDIT = "VcDr.RemoteSite.com.vmware.vcDr.Edit"
+CREDENTIALS = VmwareSrmSimulator().credentials
 SPEC = {
     "pair_psc_info": {
         "url": "vc-b.example",
         "port": 443,
         "thumbprint": None,
         "username": "administrator@peer.local",
-        "password": "simulated-peer-password",
+        "password": CREDENTIALS["peer_password"],
     },
     "pair_vc_guid": "guid-b",
 }
+
+
+def encoded(username: str, password: str) -> str:
+    """Encode one of the simulator's logins as Basic authentication has it."""
+    return base64.b64encode(f"{CREDENTIALS[username]}:{CREDENTIALS[password]}".encode()).decode()
 
 
 class Caller:
@@ -118,8 +124,8 @@ def test_a_login_gives_a_session_and_the_session_its_user(call: Caller) -> None:
         {"Authorization": "Basic " + base64.b64encode(b"\xff").decode()},
         {"Authorization": "Basic " + base64.b64encode(b"administrator@vsphere.local").decode()},
         {"Authorization": "Basic " + base64.b64encode(b"administrator@vsphere.local:wrong").decode()},
-        {"Authorization": "Basic " + base64.b64encode(b"administrator@peer.local:simulated-peer-password").decode()},
-        {"Authorization": "Bearer " + base64.b64encode(b"administrator@vsphere.local:simulated-password").decode()},
+        {"Authorization": f"Basic {encoded('peer_username', 'peer_password')}"},
+        {"Authorization": f"Bearer {encoded('username', 'password')}"},
         {"Authorization": "Basic"},
     ],
 )
@@ -416,7 +422,7 @@ def test_an_id_may_hold_anything_when_it_is_encoded(call: Caller, simulator: Vmw
 def test_a_wrong_specification_is_a_400_with_the_documented_body(call: Caller, body: Any) -> None:
     error = call.json("POST", "/pairings", body, status=400)
     assert set(error) == {"error_code", "message", "op_id"}
-    assert "simulated-peer-password" not in json.dumps(error)
+    assert CREDENTIALS["peer_password"] not in json.dumps(error)
     assert call.json("GET", "/tasks")["list"] == []
 
 
@@ -546,7 +552,7 @@ def test_the_journal_has_what_was_received(call: Caller, simulator: VmwareSrmSim
     assert listed.query == (("limit", "5"), ("offset", "10"))
     assert listed.headers["x-dr-session"] == call.session
     assert json.loads(created.body) == SPEC
-    assert "simulated-peer-password" not in repr(created)
+    assert CREDENTIALS["peer_password"] not in repr(created)
     assert call.session not in repr(created)
 
 
@@ -572,8 +578,8 @@ def test_any_http_client_can_speak_to_it(simulator: VmwareSrmSimulator) -> None:
     with serve(simulator) as endpoint:
         assert simulator.settings()["endpoint"] == endpoint
         connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=20)
-        login = base64.b64encode(b"administrator@vsphere.local:simulated-password").decode()
-        connection.request("POST", f"{BASE}/session", headers={"authorization": f"basic {login}"})
+        login = f"basic {encoded('username', 'password')}"
+        connection.request("POST", f"{BASE}/session", headers={"authorization": login})
         session = json.loads(connection.getresponse().read())["session_id"]
         connection.request("GET", f"{BASE}/pairings/{pairing_id}", headers={"x-dr-session": session})
         answer = connection.getresponse()

@@ -104,10 +104,13 @@ class AcmeProvider(BaseProvider):
         return self.settings.session is None
 
     def refresh_credentials(self) -> Flow[None]:
-        login = {"username": self.settings.username, "password": self.settings.password}
         try:
             response = yield Request(
-                method="POST", path=url_path("v1", "sessions"), headers=_JSON, body=json_body(login), repeatable=True
+                method="POST",
+                path=url_path("v1", "sessions"),
+                headers=_JSON,
+                body=json_body({"username": self.settings.username, "password": self.settings.password}),
+                repeatable=True,
             )
         except AuthenticationError as error:
             raise AuthenticationError(
@@ -124,8 +127,14 @@ class AcmeProvider(BaseProvider):
 
     def close_session(self) -> Flow[None]:
         if self._session and self.can_renew():  # one that the caller brought is the caller's to end
-            headers, self._session = self._session.headers(), None
-            yield Request(method="DELETE", path=url_path("v1", "sessions", "mine"), headers=headers, repeatable=True)
+            log_out = Request(
+                method="DELETE",
+                path=url_path("v1", "sessions", "mine"),
+                headers=self._session.headers(),
+                repeatable=True,
+            )
+            self._session = None
+            yield log_out
 
     def register_source(self, spec: SourceSpec) -> Flow[TaskInfo]:
         document = mapping.machine_for(spec)

@@ -160,7 +160,7 @@ class AcmeSimulator(Simulator):
         given = await self._body(request)
         if (given.get("username"), given.get("password")) != (self._USER, self._PASSWORD):
             return self._problem(401, "login_refused", "User or password is wrong.")
-        token, expires = self.new_id(), self.clock.now() + timedelta(seconds=self.controls.session_seconds)
+        token, expires = self.new_secret(), self.clock.now() + timedelta(seconds=self.controls.session_seconds)
         self._sessions[token] = expires
         return JSONResponse(encode(Login(session=token, expires_at=_time(expires))), 201)
 
