@@ -27,6 +27,7 @@ from migrate_core.errors import (
     AuthenticationError,
     ContractViolationError,
     DeadlineExceededError,
+    MalformedResponseError,
     MigrateError,
     OutcomeUnknownError,
     ResponseLostError,
@@ -302,11 +303,19 @@ class Engine:
                 except (MigrateError, CredentialsRenewed) as error:
                     request = self._step(call.operation, flow.throw, error)
                 else:
-                    request = self._step(call.operation, flow.send, response)
+                    request = self._answered(flow, request, response, call)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; a Flow[T] returns T
         finally:
             flow.close()
+
+    def _answered(self, flow: Flow[T], request: Request, response: Response, call: _Call) -> Request:
+        """Give a flow the response to its request; if it cannot be read, the error says to which."""
+        try:
+            return self._step(call.operation, flow.send, response)
+        except MalformedResponseError as error:
+            error.add_note(f"it was the answer to {self._what(request)}")
+            raise
 
     def _step(self, operation: Operation | None, resume: Callable[[T], Request], value: T) -> Request:
         """Let a flow go on to its next request."""

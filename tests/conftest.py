@@ -19,6 +19,13 @@ settings.register_profile(
 settings.load_profile("untimed")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests say of their size."""
+    for report in terminalreporter.getreports("passed"):
+        for name, size in report.user_properties:
+            terminalreporter.write_line(f"{name}: {size}")
+
+
 @pytest.fixture(scope="session")
 def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")

@@ -201,6 +201,7 @@ class _Gate:
         self._port = parts.port or (443 if self._secure else 80)
         self._plan = plan
         self._tls = tls
+        self._connections: set[object] = set()
         self.ready = threading.Event()
         self.failure: Exception | None = None
 
@@ -217,6 +218,8 @@ class _Gate:
         self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._connections.add(task)  # asyncio forgets it when the client leaves, even if it waits for the server
         try:
             if context := self._shown():
                 await writer.start_tls(context)
@@ -225,12 +228,13 @@ class _Gate:
                 pass
             writer.close()
             await writer.wait_closed()
-        except (OSError, _Gone, h11.RemoteProtocolError):
+        except (OSError, _Gone, h11.RemoteProtocolError, asyncio.CancelledError):  # cancelled in the end, see `run`
             pass
         except Exception as error:
             self.failure = error
         finally:
             writer.transport.abort()
+            self._connections.discard(task)
 
     def _shown(self) -> ssl.SSLContext | None:
         other = self._plan.take_certificate()

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from migrate_core.clock import Deadline
+from migrate_core.errors import DeadlineExceededError
 from migrate_core.provider import Request, Response
 from migrate_core.transports import AsyncTransport, Transport, TransportOptions
 
@@ -40,7 +41,7 @@ class _Transport:
         self._options = options
 
     def send(self, request: Request, deadline: Deadline) -> Response:
-        return _finish(_exchange(self._app, request, self._options.endpoints[request.endpoint]))
+        return _in_time(_finish(_exchange(self._app, request, self._options.endpoints[request.endpoint])), deadline)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -52,10 +53,17 @@ class _AsyncTransport:
         self._options = options
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
-        return await _exchange(self._app, request, self._options.endpoints[request.endpoint])
+        return _in_time(await _exchange(self._app, request, self._options.endpoints[request.endpoint]), deadline)
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _in_time(answer: Response, deadline: Deadline) -> Response:
+    """Give an answer that came in time, by the clock that the deadline is measured with."""
+    if deadline.remaining() <= 0:
+        raise DeadlineExceededError("the time was over, no answer came", sent=True)
+    return answer
 
 
 def _finish(coroutine: Coroutine[Any, Any, Response]) -> Response:

@@ -200,6 +200,17 @@ def test_a_delay_takes_its_time_from_the_simulators_clock(caller: Caller, simula
     assert (simulator.clock.now() - begun).total_seconds() == 5.0
 
 
+def test_an_answer_that_comes_too_late_is_no_answer(caller: Caller) -> None:
+    simulator = new_simulator("huawei_sms", clock=VirtualClock())
+    client = caller.connect("huawei_sms", **simulator.settings(), clock=simulator.clock, timeout=5)
+    (source_id,) = simulator.add_sources(1)
+    simulator.faults.add(faults.Delay(60), times=2)
+    with pytest.raises(mc.DeadlineExceededError):
+        caller(client.sources.describe(source_id))
+    with pytest.raises(mc.OutcomeUnknownError):
+        caller(client.sources.delete(source_id))
+
+
 def test_logins_end_in_the_middle_and_the_client_goes_on(caller: Caller, simulator: Simulator) -> None:
     client = connect(caller, simulator, "login")
     simulator.faults.add(EndLogins(), path="/v3/sources", call=2)
@@ -209,6 +220,16 @@ def test_logins_end_in_the_middle_and_the_client_goes_on(caller: Caller, simulat
     asked = [(entry.method, entry.status) for entry in simulator.journal]
     login, listed, refused = ("POST", 201), ("GET", 200), ("GET", 401)
     assert asked == [login, listed, refused, login, listed, listed, refused, login, listed]
+
+
+def test_a_session_that_ends_in_the_middle_of_a_wait_is_renewed(caller: Caller) -> None:
+    simulator = new_simulator("vmware_srm", clock=VirtualClock())
+    task_id = simulator.add_task()
+    simulator.faults.add(EndLogins(), path="/tasks/", call=3)
+    client = caller.connect(simulator.name, clock=simulator.clock, **simulator.settings())
+    caller(caller(client.tasks.get(task_id)).wait())
+    looks = [entry.status for entry in simulator.journal if task_id in entry.path]
+    assert looks[:4] == [200, 200, 401, 200]
 
 
 def test_a_wrong_clock_gives_every_answer_its_time(caller: Caller, simulator: Simulator) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
-import trustme
 
 import migrate_core as mc
 from migrate_core.testing import FaultPlan, VirtualClock, gate, new_simulator, serve
@@ -29,8 +28,9 @@ from migrate_core.testing.faults import (
     WrongClock,
     WrongLength,
 )
-from misbehaving import HOST, Server, answer, answering, nobody
+from misbehaving import Conversation, Server, answer, answering, nobody
 from support import Caller
+from transports import Trust
 
 NOT_PASSED_ON = b"the gate did not pass this request on"
 BODY = b'{"id": "s-1"}'
@@ -241,33 +241,21 @@ def test_a_fault_that_no_gate_knows_is_not_ignored(behind: Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The contexts of servers, good and bad, and the bundle that the good one is trusted with."""
-    authority = trustme.CA()
-    bundle = tmp_path_factory.mktemp("trust") / "authority.pem"
-    authority.cert_pem.write_to_path(bundle)
-    begun, ended = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
-    shown = {
-        "good": authority.issue_cert(HOST),
-        "other-name": authority.issue_cert("other.example"),
-        "expired": authority.issue_cert(HOST, not_before=begun, not_after=ended),
-    }
-    contexts: dict[str, Any] = {name: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for name in shown}
-    for name, certificate in shown.items():
-        certificate.configure_cert(contexts[name])
-    return {**contexts, "bundle": str(bundle)}
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    return Trust(tmp_path_factory.mktemp("trust"))
+
+
+EXPIRED = datetime(2021, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("transport", ["httpx", "fast"])
-def test_certificates_are_bad_for_as_long_as_is_planned(
-    caller: Caller, contexts: dict[str, Any], transport: str
-) -> None:
+def test_certificates_are_bad_for_as_long_as_is_planned(caller: Caller, trust: Trust, transport: str) -> None:
     simulator, plan = new_simulator("huawei_sms", clock=VirtualClock()), FaultPlan()
     (source_id,) = simulator.add_sources(1)
-    plan.add(Certificate(contexts["expired"]), times=3)
-    plan.add(Certificate(contexts["other-name"]), call=4, times=3)
-    with serve(simulator) as origin, gate(origin, plan, tls=contexts["good"]) as origin:
-        settings = {**simulator.settings(), "endpoint": origin, "verify": contexts["bundle"], "transport": transport}
+    plan.add(Certificate(trust.server(not_after=EXPIRED)), times=3)
+    plan.add(Certificate(trust.server("other.example")), call=4, times=3)
+    with serve(simulator) as origin, gate(origin, plan, tls=trust.server()) as origin:
+        settings = {**simulator.settings(), "endpoint": origin, "verify": trust.bundle, "transport": transport}
         client = caller.connect("huawei_sms", clock=VirtualClock(), **settings)
         for why in ("expired", "not valid for"):
             with pytest.raises(mc.RequestNotSentError, match=why):
@@ -278,9 +266,9 @@ def test_certificates_are_bad_for_as_long_as_is_planned(
         assert plan.journal[6:] == [Meeting("DELETE", f"/v3/sources/{source_id}")]
 
 
-def test_a_certificate_for_a_gate_without_tls_is_not_ignored(behind: Server, contexts: dict[str, Any]) -> None:
+def test_a_certificate_for_a_gate_without_tls_is_not_ignored(behind: Server, trust: Trust) -> None:
     plan = FaultPlan()
-    plan.add(Certificate(contexts["expired"]))
+    plan.add(Certificate(trust.server(not_after=EXPIRED)))
     with pytest.raises(ValueError, match="give it tls="), gate(behind.origin, plan) as origin:
         assert unanswered(origin)
 
@@ -306,3 +294,23 @@ def test_a_gate_leaves_neither_threads_nor_sockets_even_to_those_who_stay(behind
 def test_a_server_that_is_gone_ends_the_connection(behind: Server) -> None:
     with nobody() as nowhere, gate(nowhere) as origin:
         assert unanswered(origin)
+
+
+def test_a_request_goes_on_when_its_client_has_left_and_asyncio_misses_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def silence(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.silence()
+
+    answered = answering(answer(BODY, "200 Fine", "Connection: close"))
+    with Server(silence, answered) as server, gate(server.origin) as origin:
+        first, second = Visitor(origin), Visitor(origin)
+        with first.stream:
+            first.ask()
+            server.wait_until(lambda server: len(server.requests) == 1)
+        with second.stream:  # by its answer the gate knows that the first has left
+            second.ask()
+            assert BODY in second.read()
+        gc.collect()
+    assert caplog.text == ""
