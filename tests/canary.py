@@ -16,6 +16,7 @@ from typing import Any
 CANARY = "canary4f1d9c"  # letters and digits: so it stays what it is in JSON, in HTML and percent-encoded
 
 TESTS = str(Path(__file__).parent)
+_USERS = (TESTS, *(str(Path(TESTS).parent / page) for page in ("docs", "README.md")))
 
 
 def _in_base64(secret: bytes) -> Iterator[bytes]:
@@ -64,7 +65,7 @@ def parts_of(error: BaseException) -> Iterator[tuple[str, str]]:
         yield f"the attributes of {name}", shown(vars(one))
         for frame, line in traceback.walk_tb(one.__traceback__):
             code = frame.f_code
-            if not code.co_filename.startswith(TESTS):  # the tests know the secret
+            if not code.co_filename.startswith(_USERS):  # who uses us knows the secret
                 for variable, value in frame.f_locals.items():
                     yield f"{variable} in {code.co_filename}:{line} {code.co_name}, below {name}", shown(value)
     yield f"the pickle of {type(error).__name__}", repr(pickle.dumps(error))
