@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Half of the tests wait for sockets or other processes while they run, so there are two for each core, within reason.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(2 * os.cpu_count(), 16))')
+
 .PHONY: demo test bench lint docs clean
 
 demo: $(VENV)/demo
 	$(BIN)/migratectl demo
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/test $(VENV)/bench
 	PYTHONPATH=tests BENCHMARKS_PYTHON=$(VENV)/bench/bin/python $(BIN)/python -m benchmarks > docs/.benchmarks.md

@@ -2,15 +2,15 @@
 
 It looks at
 
-- every record that a logger makes, at all levels, whatever is shown of them, and every warning;
+- what our loggers say, at all levels, whatever is shown of it, the first that those of others say, and every warning;
 - what each test writes to stdout and stderr, and what the commands say that it runs;
-- every `MigrateError` as it is made, and again as it leaves a call that a test makes: its text, attributes and pickle,
-  the local variables in its traceback, and all the same of the errors that came before it;
+- every `MigrateError` as it is made, and again when a test catches it with `pytest.raises` or it lives on: its text,
+  attributes and pickle, the local variables in its traceback, and all the same of the errors that came before it;
 - what clients, settings, tasks, requests and the like say of themselves, and the tokens of tasks;
-- the command lines of the processes that are started or live, and the variables that are set for them;
-- the files in the folders of a test, and those in folders that are deleted meanwhile.
+- the command lines of the processes that are started or live, and the variables that we set for them;
+- the files in the folders of a test, and those in folders that are deleted meanwhile, but not what it wrote itself.
 
-A test in which a secret was heard fails, and names the place.
+A test in which a secret was heard fails, and names the place. Of each kind of thing, a test's first ones are looked at.
 """
 
 from __future__ import annotations

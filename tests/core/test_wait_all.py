@@ -797,7 +797,7 @@ class _NoLock:
 @pytest.mark.parametrize("provider", [Tasked, Listing])
 @pytest.mark.timeout(300)
 def test_ten_times_the_tasks_are_ten_times_the_work(provider: type[BaseProvider]) -> None:
-    small, medium, large = (work(count, provider) for count in (40, 400, 4000))
+    small, medium, large = (work(count, provider) for count in (20, 200, 2000))
     for few, many in ((small, medium), (medium, large)):
         assert all(more <= 13 * less for less, more in zip(few, many, strict=True))
 
