@@ -22,7 +22,7 @@ PACKAGES = ("migrate_core", "migrate_aws_mgn", "migrate_huawei_sms", "migrate_vm
 PROVIDERS = {path.name: path for path in (ROOT / "providers").iterdir() if path.is_dir()}
 ROOMS = {
     *("models", "operations", "provider", "transports", "errors", "client", "aio", "tasks", "clock", "documents"),
-    *("profiles", "secrets", "shapes"),
+    *("profiles", "secrets", "shapes", "_reading", "_yaml"),
     *("_engine", "_retry", "_poll", "_paging", "_httpx", "_registry", "_connect", "_check", "_contract", "_public"),
     *("_pytest", "_lanes", "_exchange", "_proxies", "_tls"),
     *("_json", "_compiled", "_rate", "_registering", "_telemetry"),
