@@ -27,7 +27,7 @@ ROOMS = {
     *("_pytest", "_lanes", "_exchange", "_proxies", "_tls"),
     *("_json", "_compiled", "_rate", "_registering", "_telemetry"),
     *("_fast", "_fast_async", "_fast_sync", "_timed"),
-    *("testing", "cli"),
+    *("testing", "cli", "fleet"),
 }
 
 
