@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from migrate_core._rate import Rate
 from migrate_core._registry import PROVIDERS, names, provider_class, transport_factory, usable
 from migrate_core.aio import AsyncClient
 from migrate_core.client import Client
@@ -74,6 +75,23 @@ def connect_async(
     """Make a client for one event loop, as `connect` does. Nothing is sent yet, and nothing is to be awaited."""
     plugin, factory, options = _prepare(provider, profile, settings)
     return AsyncClient(plugin, factory.open_async(options), clock or SystemClock())
+
+
+@discreet
+def connect_paced(
+    profile: str, rate_of: Callable[[float | None], Rate], clock: Clock | None = None, **settings: Any
+) -> AsyncClient:
+    """Make a client for one event loop whose requests are spaced by something that others share.
+
+    Args:
+        profile: name of a profile.
+        rate_of: takes the setting ``rate_limit`` and gives what spaces the requests.
+        clock: the clock to use in place of the machine's.
+        **settings: the provider's settings.
+    """
+    plugin, factory, options = _prepare(None, profile, settings)
+    rate = rate_of(plugin.settings.rate_limit)
+    return AsyncClient(plugin, factory.open_async(options), clock or SystemClock(), rate)
 
 
 def _prepare(

@@ -190,13 +190,14 @@ class Engine:
         provider: whose flows they are.
         clock: what time it is.
         lock: the lock that guards logins, of the client's own kind.
+        rate: what spaces the requests; without it, the setting ``rate_limit``.
     """
 
-    def __init__(self, provider: BaseProvider, clock: Clock, lock: Lock) -> None:
+    def __init__(self, provider: BaseProvider, clock: Clock, lock: Lock, rate: Rate | None = None) -> None:
         self.provider = provider
         self.clock = clock
         self._gate = LoginGate(lock)
-        self._rate = Rate(provider.settings.rate_limit)
+        self._rate = rate or Rate(provider.settings.rate_limit)
         self._origins = provider.endpoints()
         self.keep(_contract.broken_endpoints(self._origins))
         self._quotas = {name: _retry.Quota() for name in self._origins}

@@ -14,6 +14,7 @@ import migrate_core.client as sync
 from migrate_core._check import checks
 from migrate_core._engine import Acquire, Effect, Engine, Send, Sleep, Steps, Within, Work
 from migrate_core._paging import Listed, Pages
+from migrate_core._rate import Rate
 from migrate_core.clock import Clock, Deadline
 from migrate_core.errors import ConfigurationError, DeadlineExceededError
 from migrate_core.models import Check, Pairing, PairingSpec, SourceServer, SourceSpec
@@ -55,10 +56,12 @@ class AsyncClient(sync.BaseClient):
         tasks: asynchronous operations at the vendor.
     """
 
-    def __init__(self, provider: BaseProvider, transport: AsyncTransport, clock: Clock) -> None:
+    def __init__(
+        self, provider: BaseProvider, transport: AsyncTransport, clock: Clock, rate: Rate | None = None
+    ) -> None:
         import asyncio
 
-        super().__init__(provider, Engine(provider, clock, asyncio.Lock()))
+        super().__init__(provider, Engine(provider, clock, asyncio.Lock(), rate))
         self._transport = transport
         self.sources = AsyncSources(self)
         self.targets = AsyncTargets(self)

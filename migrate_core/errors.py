@@ -17,6 +17,7 @@
     │   └── DeadlineExceededError       (sent)
     ├── OutcomeUnknownError             a change was sent, its answer never came
     ├── MalformedResponseError          (path)
+    ├── JournalError                    the journal of fleet runs cannot be read or written
     ├── ApiError                        (provider, operation, status, code, request_id, details, retry_after)
     │   ├── InvalidRequestError
     │   ├── AuthenticationError
@@ -234,6 +235,18 @@ class MalformedResponseError(MigrateError):
     def __init__(self, message: str, *, path: str = "") -> None:
         self.path = path
         super().__init__(f"{path}: {message}" if path else message)
+
+
+class JournalError(MigrateError):
+    """The journal of fleet runs cannot be read or written.
+
+    Attributes:
+        passing: whether that may be over in a moment, as when a database restarts.
+    """
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(text)
 
 
 class ApiError(MigrateError):
