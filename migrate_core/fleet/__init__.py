@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from migrate_core.errors import ConfigurationError
@@ -63,10 +64,10 @@ def open_engine(journal: str | os.PathLike[str] | None = None) -> FleetEngine:
     Raises:
         ConfigurationError: it is no journal, or the extra ``fleet`` is not installed.
     """
-    try:
-        from migrate_core.fleet._dbos import DbosEngine
-    except ImportError as error:
-        raise ConfigurationError(f"fleet runs need pip install 'migrate-core[fleet]' ({error})") from None
+    if find_spec("dbos") is None:  # which takes seconds to load
+        raise ConfigurationError("fleet runs need pip install 'migrate-core[fleet]'")
+    from migrate_core.fleet._runs import DbosEngine
+
     return DbosEngine(default_journal() if journal is None else journal)
 
 

@@ -17,10 +17,10 @@ import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any
 
 import migrate_core as mc
 from migrate_core._connect import connect_paced
@@ -134,10 +134,12 @@ class Worker:
     Attributes:
         error: why it cannot go on.
         under_way: how many orders are being sent.
+        present: how many lots it has; when it stops, it keeps them all.
     """
 
     def __init__(self, journal: Journal, clients: Clients) -> None:
         self.under_way = 0
+        self.present = 0
         self._error: mc.MigrateError | None = None
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -171,24 +173,32 @@ class Worker:
         Returns:
             Whether the vendor is still busy with some of them.
         """
-        self._loop = asyncio.get_running_loop()
-        try:
+        async with self._having():
             for entry in await asyncio.to_thread(self._journal.entries, lot, *_UNFINISHED):
                 await self._carry_out(entry)
+            self._go_on()
             return bool(await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING))
-        except (_Left, mc.JournalError):
-            return await _forever()
+        raise AssertionError
 
     async def watch(self, lot: str) -> None:
         """Wait for the tasks of a lot."""
-        self._loop = asyncio.get_running_loop()
-        try:
+        async with self._having():
             entries = await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING)
             if entries:
                 client = self._client(entries[0].order.profile)  # a lot is of one profile
                 await _Watch(client, self._writer, entries).ended()
+
+    @asynccontextmanager
+    async def _having(self) -> AsyncGenerator[None]:
+        """Have a lot; one that cannot be finished is kept, and never ends: it is found when somebody works again."""
+        self._loop = asyncio.get_running_loop()
+        self.present += 1
+        try:
+            yield
         except (_Left, mc.JournalError):
-            await _forever()
+            await asyncio.Event().wait()
+        finally:
+            self.present -= 1
 
     def _go_on(self) -> None:
         if self._stopping.is_set() or self.error:
@@ -283,33 +293,29 @@ class Worker:
         """
         order = entry.order
         log.info("%s: what became of %s is not known, looking: %s", order.about, order.operation.value, doubt)
-        await asyncio.sleep(self._until_settled(entry, client))
         match order.operation:
             case Operation.REGISTER_SOURCE if _can_be_found(client):
+                await self._settled(entry, client)
                 return await _asked_for(order, self._client(order.profile, "reconcile"))
             case Operation.DELETE_SOURCE if _offers(client, Operation.DESCRIBE_SOURCE):
+                await self._settled(entry, client)
                 if not await _there(client.sources.describe, order.subject):
                     return {}
                 return await _asked_for(order, client)
             case Operation.DELETE_PAIRING if _offers(client, Operation.DESCRIBE_PAIRING):
+                await self._settled(entry, client)
                 await _left_alone(client, order.subject)
                 if not await _there(client.pairings.describe, order.subject):
                     return {}
                 return await _asked_for(order, client)
         raise doubt
 
-    def _until_settled(self, entry: Entry, client: mc.AsyncClient) -> float:
-        """Tell the seconds until all who look see what happened."""
+    async def _settled(self, entry: Entry, client: mc.AsyncClient) -> None:
+        """Wait until all who look see what happened."""
         settle = mc.provider_class(client.provider).settle_seconds
         if entry.state is OrderState.SENDING and entry.started_at is not None:
-            return min(settle, max(0.0, entry.started_at + settle - time.time()))
-        return settle
-
-
-async def _forever() -> NoReturn:
-    """Leave a lot as it is: not over, so that it is found when somebody works again."""
-    await asyncio.Event().wait()
-    raise AssertionError
+            settle = min(settle, max(0.0, entry.started_at + settle - time.time()))
+        await asyncio.sleep(settle)
 
 
 async def _asked_for(order: Order, client: mc.AsyncClient) -> mc.AsyncTask[Any]:

@@ -416,7 +416,9 @@ class Journal:
             for profile, provider, what, state, count, _ in rows
         )
         over = all(tally.state.over for tally in tallies)
-        state = RunState.CANCELLED if found.cancelled else RunState.FINISHED if over else RunState.RUNNING
+        left_out = any(tally.state is OrderState.CANCELLED for tally in tallies)
+        ended = RunState.CANCELLED if found.cancelled and (left_out or not over) else RunState.FINISHED
+        state = ended if over or found.cancelled else RunState.RUNNING
         ends = [end for *_, end in rows if end is not None]
         return RunStatus(
             run=run,

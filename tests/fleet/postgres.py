@@ -147,8 +147,8 @@ class Postgres:
 
     def kill(self) -> None:
         """End it as a crash does: nothing is put in order, and the next start has to recover."""
-        assert self._process
-        self._process.send_signal(signal.SIGQUIT)
+        if self._process:
+            self._process.send_signal(signal.SIGQUIT)
         self.stop()
 
     def url(self, database: str = "postgres") -> str:
@@ -185,6 +185,7 @@ def served() -> Iterator[Postgres]:
         try:
             server.start()
             yield server
+            server.kill()  # what it would put in order is deleted
         finally:
             server.stop()
     finally:
