@@ -38,6 +38,10 @@ _GROUPS = {
     "target": ("Target servers: the machines that replications write to.", ("unlock",)),
     "pairing": ("Pairings: the trust between two sites.", ("create", "list", "describe", "delete")),
     "task": ("Tasks: asynchronous operations at the vendor.", ("show", "wait", "list", "cancel")),
+    "fleet": (
+        "Fleet runs: thousands of operations, each done once.",
+        ("plan", "apply", "status", "resume", "cancel", "retry", "results", "worker", "report"),
+    ),
     "profile": ("Profiles: named connections.", ("add", "list", "show", "check", "remove")),
     "provider": ("Providers: the plug-ins, one for each vendor.", ("list", "show", "new", "check")),
 }
@@ -145,7 +149,7 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 _FLAGS = ("--verbose", "-v", "--yes", "-y", "--wait", "--no-wait")
-_TAKE_A_VALUE = ("--profile", "--provider", "--endpoint", "--output", "-o", "--query", "--timeout")
+_TAKE_A_VALUE = ("--profile", "--provider", "--endpoint", "--output", "-o", "--query", "--timeout", "--journal")
 
 
 def _options_last(arguments: Sequence[str]) -> list[str]:

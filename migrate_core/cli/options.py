@@ -13,7 +13,7 @@ from cyclopts import Parameter
 import migrate_core as mc
 from migrate_core.cli.terminal import LogHandler, clean
 
-__all__ = ["Connection", "DocumentName", "Output", "Seconds", "Sure", "Waiting"]
+__all__ = ["Connection", "DocumentName", "Output", "Query", "Seconds", "Sure", "Waiting"]
 
 
 def _above_zero(_: Any, seconds: float) -> None:
@@ -47,6 +47,7 @@ def _functions(node: Any) -> list[str]:
 
 # With a leading hyphen, for - is stdin.
 DocumentName: TypeAlias = Annotated[str, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)]
+Query: TypeAlias = Annotated[str | None, Parameter(validator=_is_query)]
 Seconds: TypeAlias = Annotated[float, Parameter(validator=_above_zero)]
 
 
@@ -97,7 +98,7 @@ class Output:
 
     format: Annotated[Literal["table", "json", "yaml", "jsonl", "id"], Parameter(name=["--output", "-o"])] = "table"
     """How to print: a table for people, one JSON or YAML document, a line of JSON or just the id for each object."""
-    query: Annotated[str | None, Parameter(validator=_is_query)] = None
+    query: Query = None
     """JMESPath expression; what it picks of the JSON shape is printed instead."""
 
 

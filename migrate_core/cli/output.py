@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import indent
 from typing import Any, TypeAlias
 
 import migrate_core as mc
@@ -18,8 +19,8 @@ Columns: TypeAlias = Mapping[str, Callable[[Any], Any]]
 """Headings, and what stands under each for an object."""
 
 _COLOURS = {
-    **dict.fromkeys(("ok", "success", "ready", "paired", "full", "replicating", "passed"), "green"),
-    **dict.fromkeys(("warn", "queued", "running", "pending", "not_ready", "paused", "stalled"), "yellow"),
+    **dict.fromkeys(("ok", "success", "ready", "paired", "full", "replicating", "passed", "done"), "green"),
+    **dict.fromkeys(("warn", "queued", "running", "pending", "not_ready", "paused", "stalled", "watching"), "yellow"),
     **dict.fromkeys(("error", "cancelled", "disconnected", "failed"), "red"),
     **dict.fromkeys(("unsupported", "not_implemented", "unknown", "not applicable"), "dim"),
 }
@@ -50,7 +51,9 @@ def show(value: Any, output: Output, *, identity: str, rows: Columns, parts: Map
         _print(shape_of(value), output.format)
 
 
-def show_all(values: Iterable[Any], output: Output, *, identity: Callable[[Any], str], columns: Columns) -> None:
+def show_all(
+    values: Iterable[Any], output: Output, *, identity: Callable[[Any], str], columns: Columns, many: bool = False
+) -> None:
     """Print a list; what goes one to a line goes as it comes.
 
     Args:
@@ -58,6 +61,7 @@ def show_all(values: Iterable[Any], output: Output, *, identity: Callable[[Any],
         output: how.
         identity: what ``-o id`` prints of each.
         columns: the columns of the table.
+        many: whether they may be too many to hold, so that JSON goes as it comes, too.
     """
     if output.query is not None:
         pick = _query(output.query)
@@ -70,6 +74,8 @@ def show_all(values: Iterable[Any], output: Output, *, identity: Callable[[Any],
     elif output.format == "jsonl":
         for value in values:
             _print(shape_of(value), "jsonl")
+    elif output.format == "json" and many:
+        _print_array(values)
     else:
         _print([shape_of(value) for value in values], output.format)
 
@@ -114,8 +120,20 @@ def _getter(name: str) -> Callable[[Any], Any]:
 
 
 def _print(value: Any, form: str) -> None:
+    _line(_text(value, form))
+
+
+def _print_array(values: Iterable[Any]) -> None:
+    start = "["
+    for value in values:
+        sys.stdout.write(f"{start}\n{indent(_text(shape_of(value), 'json'), '  ')}")
+        start = ","
+    _line("[]" if start == "[" else "\n]")
+
+
+def _text(value: Any, form: str) -> str:
     text = _dumped(value, form, ascii_only=False)
-    _line(_dumped(value, form, ascii_only=True) if steers(text) else text)
+    return _dumped(value, form, ascii_only=True) if steers(text) else text
 
 
 def _dumped(value: Any, form: str, *, ascii_only: bool) -> str:

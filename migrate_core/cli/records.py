@@ -12,6 +12,8 @@ __all__ = [
     "CheckedRecord",
     "InstalledProviderRecord",
     "OperationRecord",
+    "PlanRecord",
+    "PlannedOrdersRecord",
     "ProfileRecord",
     "ProfileSettingRecord",
     "ProviderRecord",
@@ -111,3 +113,23 @@ class WrittenProviderRecord:
     distribution: str
     folder: str
     files: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class PlannedOrdersRecord:
+    """How many orders of one kind a manifest has."""
+
+    profile: str
+    provider: str
+    operation: mc.Operation
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class PlanRecord:
+    """What a manifest would do; the digest is the SHA-256 of its bytes."""
+
+    manifest: str
+    digest: str
+    total: int
+    orders: tuple[PlannedOrdersRecord, ...]

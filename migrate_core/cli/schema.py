@@ -7,11 +7,15 @@ from typing import Any
 
 import migrate_core as mc
 from migrate_core.cli import records
+from migrate_core.fleet.models import OrderResult, RunStatus
 from migrate_core.shapes import TaskRecord, schema_of
 
 __all__ = ["PRINTED", "READ", "schema"]
 
-PRINTED = (mc.SourceServer, mc.Pairing, TaskRecord, mc.Check, *(getattr(records, name) for name in records.__all__))
+PRINTED = (
+    *(mc.SourceServer, mc.Pairing, TaskRecord, mc.Check, RunStatus, OrderResult),
+    *(getattr(records, name) for name in records.__all__),
+)
 READ = (mc.SourceSpec, mc.PairingSpec)
 
 
