@@ -40,6 +40,7 @@ _CONNECT_SECONDS = 5
 _RECENT = 30.0
 """Seconds over which the rate of a run is told."""
 _OPEN = tuple(state.value for state in OrderState if not state.over)
+_LOOKS = (Operation.DESCRIBE_SOURCE.value, Operation.DESCRIBE_PAIRING.value)
 _MAY_COME_AGAIN = (OrderState.FAILED.value, OrderState.CANCELLED.value)
 """States of an order of another run that leave it to be done."""
 
@@ -244,9 +245,9 @@ class Journal:
         self.database.dispose()
 
     def _alone(self, connection: sa.Connection) -> None:
-        """Let one process at a time submit: SQLite sees to that itself."""
-        if self.path is None:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7210131)"))
+        """Let one process at a time submit, from its first question on."""
+        lock = "SELECT pg_advisory_xact_lock(7210131)" if self.path is None else "BEGIN IMMEDIATE"
+        connection.execute(sa.text(lock))
 
     # Submitting
 
@@ -308,9 +309,15 @@ class Journal:
         return run
 
     def _known(self, connection: sa.Connection, keys: Iterable[str], run: str) -> dict[str, str]:
-        """Find orders of other runs that were carried out, or will be: their keys and runs."""
+        """Find orders of other runs that were carried out, or will be: their keys and runs.
+
+        What only looks may be done as often as one likes.
+        """
         query = sa.select(_orders.c.key, _orders.c.run).where(
-            _orders.c.key.in_(list(keys)), _orders.c.run != run, _orders.c.state.not_in(_MAY_COME_AGAIN)
+            _orders.c.key.in_(list(keys)),
+            _orders.c.run != run,
+            _orders.c.state.not_in(_MAY_COME_AGAIN),
+            _orders.c.operation.not_in(_LOOKS),
         )
         return {row.key: row.run for row in connection.execute(query)}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +283,36 @@ def test_one_manifest_is_one_run_and_an_edited_one_repeats_nothing_by_itself(
         engine.cancel(third)
     assert set(names(world).values()) == {1}
     assert len(names(world)) == 6
+
+
+def test_what_only_looks_may_be_done_again_and_again(world: Vendors, journal: str, tmp_path: Path) -> None:
+    rows = [{"profile": "cloud", "operation": "describe_source", "id": one} for one in world.cloud.add_sources(3)]
+    runs = [fleet.run(manifest(tmp_path, rows), journal=journal) for _ in range(2)]
+    assert [states(status) for status in runs] == [{OrderState.DONE: 3}] * 2
+    assert runs[0].run != runs[1].run
+
+
+def test_two_who_submit_one_manifest_at_the_same_time_make_one_run(
+    world: Vendors, journal: str, tmp_path: Path
+) -> None:
+    wave = manifest(tmp_path, [machine(number) for number in range(1, 21)])
+    fleet.open_engine(journal).close()
+    begin = threading.Barrier(4)
+
+    def submit(_: int) -> str:
+        with fleet.open_engine(journal) as engine:
+            engine._opened()
+            begin.wait()
+            try:
+                engine.submit(wave)
+            except mc.InvalidArgumentError as error:
+                return str(error)
+        return "submitted"
+
+    with ThreadPoolExecutor(4) as threads:
+        told = sorted(threads.map(submit, range(4)))
+    assert told[0] == "submitted"
+    assert all("already, and 20 of its orders" in text for text in told[1:])
 
 
 def test_a_manifest_that_changes_after_it_was_checked_is_not_submitted(
