@@ -17,10 +17,10 @@ import json
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import migrate_core as mc
 from migrate_core._connect import connect_paced
@@ -35,6 +35,8 @@ from migrate_core.shapes import shape_of
 __all__ = ["Clients", "Worker"]
 
 log = logging.getLogger("migrate_core")
+
+T = TypeVar("T")
 
 _PATIENCE = 900.0
 """Seconds for which orders are held back while their vendor cannot be reached, or has too much to do."""
@@ -134,12 +136,12 @@ class Worker:
     Attributes:
         error: why it cannot go on.
         under_way: how many orders are being sent.
-        present: how many lots it has; when it stops, it keeps them all.
+        present: names of the lots that it has; when it stops, it keeps them all.
     """
 
     def __init__(self, journal: Journal, clients: Clients) -> None:
         self.under_way = 0
-        self.present = 0
+        self.present: set[str] = set()
         self._error: mc.MigrateError | None = None
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -173,32 +175,49 @@ class Worker:
         Returns:
             Whether the vendor is still busy with some of them.
         """
-        async with self._having():
-            for entry in await asyncio.to_thread(self._journal.entries, lot, *_UNFINISHED):
-                await self._carry_out(entry)
-            self._go_on()
-            return bool(await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING))
-        raise AssertionError
+        return await self._having(lot, lambda: self._start(lot))
 
-    async def watch(self, lot: str) -> None:
-        """Wait for the tasks of a lot."""
-        async with self._having():
-            entries = await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING)
-            if entries:
-                client = self._client(entries[0].order.profile)  # a lot is of one profile
-                await _Watch(client, self._writer, entries).ended()
+    async def _start(self, lot: str) -> bool:
+        for entry in await asyncio.to_thread(self._journal.entries, lot, *_UNFINISHED):
+            await self._carry_out(entry)
+        self._go_on()
+        return bool(await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING))
 
-    @asynccontextmanager
-    async def _having(self) -> AsyncGenerator[None]:
-        """Have a lot; one that cannot be finished is kept, and never ends: it is found when somebody works again."""
+    async def watch(self, lot: str, name: str) -> None:
+        """Wait for the tasks of a lot.
+
+        Args:
+            lot: the lot.
+            name: what the queues call it now.
+        """
+        await self._having(name, lambda: self._watch(lot))
+
+    async def _watch(self, lot: str) -> None:
+        entries = await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING)
+        if entries:
+            client = self._client(entries[0].order.profile)  # a lot is of one profile
+            await _Watch(client, self._writer, entries).ended()
+
+    async def _having(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Have a lot, and work on it; anew, if the journal was away.
+
+        One that cannot be finished is kept, and never ends: so it is found when somebody works again.
+        """
         self._loop = asyncio.get_running_loop()
-        self.present += 1
+        self.present.add(name)
         try:
-            yield
-        except (_Left, mc.JournalError):
+            with suppress(_Left):
+                while True:
+                    try:
+                        return await work()
+                    except mc.JournalError as error:
+                        if not error.passing:
+                            self._error = self._error or error
+                    await self._pause(_JOURNAL_AWAY)
             await asyncio.Event().wait()
+            raise AssertionError
         finally:
-            self.present -= 1
+            self.present.discard(name)
 
     def _go_on(self) -> None:
         if self._stopping.is_set() or self.error:

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
@@ -16,7 +17,7 @@ from dbos import DBOS, WorkflowStatus
 from migrate_core._rate import Rate
 from migrate_core.errors import ConfigurationError, IncompleteDocumentWarning, JournalError
 from migrate_core.fleet._carrying import Clients, Worker
-from migrate_core.fleet._queues import APPLICATION, SERIALIZER, START, VERSION, WATCH, Queues
+from migrate_core.fleet._queues import APPLICATION, SERIALIZER, START, VERSION, WATCH, Queues, watch_of
 from migrate_core.fleet._rates import SharedRate
 from migrate_core.fleet._seats import Seat
 from migrate_core.fleet.journal import Journal
@@ -30,10 +31,10 @@ _LISTENING = 0.2
 """Seconds between looks of DBOS at messages, of which there are none; it ends no sooner than it looks."""
 _SETTLING = 5.0
 """Seconds after which a worker that stops should have all the lots that it has room for."""
-_SEAT_SECONDS = 2.0
-"""How often a worker looks whether others are dead."""
-_LOOKS_AT_DEAD = 4
-"""Looks in a row that find a worker dead before its work is taken: it may have lost its session for a moment."""
+_LOOK_SECONDS = 2.0
+"""How often a worker looks whether lots are left."""
+_LOOKS_AT_LEFT = 4
+"""Looks in a row that find a lot left before it is taken: its worker may have lost its session for a moment."""
 _GRACE = 45.0
 """Seconds to wait for answers when a worker is interrupted: more than a call is allowed to take by default."""
 
@@ -63,7 +64,7 @@ class Post:
         self._seat = seat
         self._in_flight = in_flight
         self._next_look = 0.0
-        self._dead: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
         self._warnings = warnings.catch_warnings()
 
     def _rate_of(self, profile: str, limit: float | None) -> Rate:
@@ -126,31 +127,41 @@ class Post:
         """
         if self.worker.error is not None and not self.worker.under_way:
             raise self.worker.error
-        if time.monotonic() < self._next_look or self._journal.path is not None:
-            return
-        self._next_look = time.monotonic() + _SEAT_SECONDS
-        with suppress(sa.exc.SQLAlchemyError, JournalError):  # the journal is away: nobody can be seen
-            if self._seat.taken():
-                self._take_over()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            with suppress(sa.exc.SQLAlchemyError, JournalError):  # the journal is away: nobody can be seen
+                if self._seat.taken():
+                    self._take_over(self.queues.lots("PENDING"))
 
-    def _take_over(self) -> None:
-        """Put the lots of dead workers back into their queues."""
+    def _take_over(self, pending: Iterable[WorkflowStatus]) -> None:
+        """Put lots that nobody carries out back into their queues.
+
+        They are a dead worker's, or got lost on their way to us: DBOS notes who has a lot before it hands it over.
+        """
         lots: dict[str, list[WorkflowStatus]] = defaultdict(list)
-        for lot in self.queues.lots("PENDING"):
+        for lot in pending:
             lots[lot.executor_id or ""].append(lot)
-        self._dead = Counter({name: self._dead[name] + 1 for name in lots if self._seat.is_dead(name)})
-        for name, looks in self._dead.items():
-            if looks >= _LOOKS_AT_DEAD:
-                log.warning("worker %s is dead, its %d lots are taken over", name, len(lots[name]))
-                self.queues.put_back(lots[name])
+        dead = {name for name in lots if self._seat.is_dead(name)}
+        left = [
+            lot
+            for name, of_name in lots.items()
+            for lot in of_name
+            if name in dead or (name == self._seat.name and lot.workflow_id not in self.worker.present)
+        ]
+        self._left = Counter({lot.workflow_id: self._left[lot.workflow_id] + 1 for lot in left})
+        lost = [lot for lot in left if self._left[lot.workflow_id] >= _LOOKS_AT_LEFT]
+        if lost:
+            log.warning("%d lots that nobody carries out are taken over", len(lost))
+            self.queues.put_back(lost)
 
     def _has_all(self) -> bool:
         """Tell whether the engine will not give this worker any more lots: it must not be in the midst of that."""
         with suppress(Exception):  # the journal is away: nothing can be given
             mine = [lot for lot in self.queues.lots("PENDING") if lot.executor_id == self._seat.name]
+            names = {lot.workflow_id for lot in mine}
             room = {lot.queue_partition_key for lot in self.queues.lots("ENQUEUED") if lot.name == START}
             has = Counter(lot.queue_partition_key for lot in mine if lot.name == START)
-            return len(mine) == self.worker.present and all(has[profile] >= self._in_flight for profile in room)
+            return names == self.worker.present and all(has[profile] >= self._in_flight for profile in room)
         return True
 
 
@@ -163,4 +174,4 @@ async def _start(lot: str, profile: str) -> None:
 
 @DBOS.workflow(name=WATCH, max_recovery_attempts=None)
 async def _watch(lot: str) -> None:
-    await Post.current.worker.watch(lot)
+    await Post.current.worker.watch(lot, watch_of(lot))

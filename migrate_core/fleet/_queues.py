@@ -13,7 +13,7 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from migrate_core.errors import JournalError
 from migrate_core.fleet.journal import FORMAT, Journal, passing, said
 
-__all__ = ["APPLICATION", "SERIALIZER", "START", "VERSION", "WATCH", "Queues", "queue_of"]
+__all__ = ["APPLICATION", "SERIALIZER", "START", "VERSION", "WATCH", "Queues", "queue_of", "watch_of"]
 
 logging.getLogger("dbos").addHandler(logging.NullHandler())  # or it would write to stderr by a handler of its own
 
@@ -36,6 +36,11 @@ _MOST_WATCHED = 1000
 def queue_of(workflow: str) -> str:
     """Name the queue on which a workflow waits for its lots."""
     return workflow.replace(".", "_")
+
+
+def watch_of(lot: str) -> str:
+    """Name what watches the tasks of a lot."""
+    return f"{lot}/watch"
 
 
 class Queues:
@@ -76,7 +81,7 @@ class Queues:
         """Have the tasks of a lot watched; once, however often that is said. Waits for a database that is away."""
         while True:
             try:
-                await self._client.enqueue_async(_options(WATCH, f"{lot}/watch", profile), lot)
+                await self._client.enqueue_async(_options(WATCH, watch_of(lot), profile), lot)
             except sa.exc.SQLAlchemyError as error:
                 if not passing(error):
                     raise
