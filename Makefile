@@ -11,8 +11,10 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(min(2 * os.cpu_count(), 16))')
 demo: $(VENV)/demo
 	$(BIN)/migratectl demo
 
+# Tests start hundreds of interpreters, which would compile all that they import, each anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/test $(VENV)/bench
 	PYTHONPATH=tests BENCHMARKS_PYTHON=$(VENV)/bench/bin/python $(BIN)/python -m benchmarks > docs/.benchmarks.md

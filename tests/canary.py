@@ -40,9 +40,11 @@ _FORMS_OF_TEXT = tuple(form.decode() for form in _FORMS)
 
 def sings(seen: str | bytes) -> bool:
     """Tell whether the canary can be heard."""
-    if isinstance(seen, bytes):
-        return any(form in seen for form in _FORMS)
-    return any(form in seen for form in _FORMS_OF_TEXT)
+    forms: tuple[Any, ...] = _FORMS if isinstance(seen, bytes) else _FORMS_OF_TEXT
+    for form in forms:  # noqa: SIM110 - any() takes three times as long, and this is asked for each line of a log
+        if form in seen:
+            return True
+    return False
 
 
 def muted(text: str) -> str:

@@ -51,7 +51,7 @@ class Listener:
         looked: how often it has looked, by the kind of place.
         heard: where a secret was heard, since a test was told.
         errors: the errors that still live.
-        kinds: how often each kind of thing was there to be looked at, by class or name, in the present test.
+        kinds: how many things of each kind were looked at, by class or name, in the present test.
         given: the files that tests wrote themselves.
         listens: whether a test is running.
     """
@@ -60,7 +60,7 @@ class Listener:
         self.looked: Counter[str] = Counter()
         self.heard: list[str] = []
         self.errors: weakref.WeakSet[BaseException] = weakref.WeakSet()
-        self.kinds: Counter[type | str] = Counter()
+        self.kinds: dict[type | str, int] = {}
         self.given: set[str] = set()
         self.listens = False
 
@@ -72,8 +72,11 @@ class Listener:
 
     def wants(self, kind: type | str) -> bool:
         """Tell whether to look at one more thing of a kind."""
-        self.kinds[kind] += 1
-        return self.kinds[kind] <= _SOME
+        seen = self.kinds.get(kind, 0)
+        if seen >= _SOME:
+            return False
+        self.kinds[kind] = seen + 1
+        return True
 
     def told(self) -> str:
         """Tell what was heard since it was asked last."""
@@ -88,14 +91,15 @@ listener = Listener()
 # What is looked at while it happens.
 
 
-def _after(owner: Any, name: str, look: Callable[..., None]) -> None:
-    """Look at the arguments and the result of a method after each of its calls."""
-    method = getattr(owner, name)
+def _after(owner: Any, name: str, look: Callable[..., None], kind: type | None = None) -> None:
+    """Look at the arguments and the result of a method after each of its calls; the first ones, if they make a kind."""
+    method, kinds = getattr(owner, name), listener.kinds
 
     @functools.wraps(method)
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
-        look(result, *args, **kwargs)
+        if kind is None or kinds.get(kind, 0) < _SOME:
+            look(result, *args, **kwargs)
         return result
 
     setattr(owner, name, watched)
@@ -116,13 +120,13 @@ def _heed_log(logger: logging.Logger, level: int, text: object, args: Any, **opt
     """Make a record if anybody wants it, or if it has the secret before the filters saw it; most are neither."""
     listener.looked["logs"] += 1
     failure = options.get("exc_info") or options.get("stack_info")
-    if failure or _enabled(logger, level) or _says_it(text, args) or sings(repr(options)):
+    if failure or _enabled(logger, level) or _says_it(text, args, options):
         _log(logger, level, text, args, **{**options, "stacklevel": options.get("stacklevel", 1) + 1})
 
 
-def _says_it(text: object, args: Any) -> bool:
+def _says_it(text: object, args: Any, options: Mapping[str, Any]) -> bool:
     try:
-        return sings(str(text) % args if args else str(text))
+        return sings(f"{str(text) % args if args else text} {options}")
     except Exception:  # only a record knows all the ways in which they fit
         return True
 
@@ -192,8 +196,13 @@ def _heed_token(token: str, *_: Any) -> None:
     listener.look("reprs", "the token of a task", token)
 
 
+_EVENTS = frozenset({"subprocess.Popen", "open", "os.rename", "shutil.rmtree"})
+
+
 def _heed_event(event: str, args: tuple[Any, ...]) -> None:
-    """Look at what Python is about to do."""
+    """Look at what Python is about to do; it tells of much else, such as each call of `id`, by the million."""
+    if event not in _EVENTS:
+        return
     if event == "subprocess.Popen":
         _look_at_start(*args)
     elif event == "open" and args[2] & _WRITING and isinstance(args[0], str | bytes | os.PathLike):
@@ -239,7 +248,8 @@ def _look_at_process(what: str, words: Iterable[str]) -> None:
 
 def _look_at_all(item: pytest.Item) -> None:
     for error in list(listener.errors):
-        _look_at_error(error)
+        if listener.wants(type(error)):
+            _look_at_error(error)
     listener.errors.clear()
     if listener.looked["processes"]:
         for children in Path("/proc/self/task").glob("*/children"):
@@ -317,7 +327,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _after(tasks._TaskView, "__init__", _heed_task)
     _after(tasks, "token_for", _heed_token)
     for kind in (TaskInfo, Request, Response, PairingSpec, Profile, JournalEntry):
-        _after(kind, "__init__", _heed_repr)
+        _after(kind, "__init__", _heed_repr, kind)
 
 
 def pytest_collection_finish() -> None:

@@ -12,11 +12,21 @@ from hypothesis import HealthCheck, settings
 from support import Caller
 
 # How long examples take says nothing on a machine that others share. CI tries the same ones each time; new ones are
-# found by those who work on the code.
+# found by those who work on the code. What has to be tried more often says so, or is in `fuzz`.
 settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "untimed",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
 )
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process is left with it in the end: pages, and tests with a limit."""
+    long = {item.path for item in items if item.path.suffix == ".md" or item.get_closest_marker("timeout")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeAlias
 import pytest
 
 HOST = "127.0.0.1"
-_PATIENCE = 10.0
+_PATIENCE = 50.0
 
 
 class Conversation:

@@ -64,10 +64,13 @@ def transport(caller: Caller, origin: str, **options: Any) -> Iterator[Callable[
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """What happens inside is over after the `SECONDS` that it is allowed, and what a busy machine takes."""
+    """What happens inside is over after the `SECONDS` that it is allowed, and what a busy machine takes.
+
+    What they do not end takes longer than that, or ends with another error.
+    """
     begun = time.monotonic()
     yield
-    assert time.monotonic() - begun < SECONDS + 1.7
+    assert time.monotonic() - begun < SECONDS + 4.0
 
 
 def wait_until(caller: Caller, server: Server, holds: Callable[[Server], bool]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support import ROOT
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_benchmarks_run_and_every_table_has_every_contestant() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--smoke"],

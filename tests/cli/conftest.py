@@ -15,7 +15,7 @@ import yaml
 import migrate_core as mc
 from file_keyring import VARIABLE, FileKeyring
 from migrate_core.profiles import profiles_path
-from migrate_core.testing import serve
+from migrate_core.testing import VirtualClock, serve
 from migrate_huawei_sms.simulator import HuaweiSmsSimulator
 from migrate_vmware_srm.simulator import VmwareSrmSimulator
 from support import ROOT
@@ -119,6 +119,14 @@ def task(place: Place) -> Callable[[float], str]:
             return site.pairings.delete(place.srm.pair()).token
 
     return begin
+
+
+@pytest.fixture
+def clock(place: Place, monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """The site's time, which passes as the test says: how long a command takes to begin is not known."""
+    clock = VirtualClock()
+    monkeypatch.setattr(place.srm, "clock", clock)
+    return clock
 
 
 @pytest.fixture(autouse=True)

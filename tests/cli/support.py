@@ -30,7 +30,7 @@ CTRL_C, CTRL_D = b"\x03", b"\x04"
 ESCAPE = "\x1b"
 _COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|9[0-7])(?:;\d+)*m")
 _STEERING = re.compile(r"\x1b\[\??[\d;]*[A-Za-z]")
-_PATIENCE, _QUIET = 30.0, 3.0
+_PATIENCE, _QUIET = 100.0, 3.0
 
 # Takes the terminal at its stdin as the one that Ctrl-C and /dev/tty belong to, as a login does, and runs the rest.
 _LAUNCHER = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"

@@ -21,12 +21,12 @@ from cli.support import (
     Terminal,
     commands,
     environment,
-    in_pipe,
     in_process,
     on_terminal,
     plain,
     screen,
 )
+from migrate_core import fleet
 from support import ROOT
 
 Words: TypeAlias = Callable[[Place], Sequence[str]]
@@ -65,9 +65,39 @@ def token(place: Place) -> str:
         return site.pairings.delete(place.srm.pair()).token
 
 
+def manifest(place: Place) -> str:
+    """Write a manifest of one order that no other has; gives its path."""
+    order = {"profile": "cloud", "operation": "describe_source", "id": source(place)}
+    return place.file(f"{order['id']}.json", json.dumps([order]))
+
+
+def submitted(place: Place, *, over: bool = False) -> list[str]:
+    """Submit a run to a journal of its own, and perhaps cancel it; gives the words that lead to it."""
+    journal = f"{place.another_home()}/fleet.db"
+    with fleet.open_engine(journal) as engine:
+        run = engine.submit(fleet.read_manifest(manifest(place)))
+        if over:
+            engine.cancel(run)
+    return [run, "--journal", journal]
+
+
 USES: Mapping[str, Use] = {
     "completion": Use(lambda _: ["bash"], "migratectl", coloured=False),
     "demo": Use(lambda _: ["--task-seconds", "0"], "Pairings left: 0"),
+    "fleet apply": Use(lambda place: [manifest(place), "--yes", "--detach"], "running", "workers carry it out"),
+    "fleet cancel": Use(submitted, "cancelled", "1 order will not be sent"),
+    "fleet plan": Use(lambda place: [manifest(place)], "describe_source"),
+    "fleet report": Use(
+        lambda place: [*submitted(place), "--html", f"{place.another_home()}/report.html"],
+        "",
+        "shows run",
+        coloured=False,
+    ),
+    "fleet results": Use(submitted, "describe_source"),
+    "fleet resume": Use(lambda place: [*submitted(place), "--detach"], "running", "workers carry it out"),
+    "fleet retry": Use(lambda place: [*submitted(place), "--failed", "--detach"], "running", "workers carry it out"),
+    "fleet status": Use(submitted, "describe_source"),
+    "fleet worker": Use(lambda place: ["--until-idle", *submitted(place, over=True)[1:]], "", coloured=False),
     "pairing create": Use(lambda place: ["-f", place.site_b(), "--profile", "dr"], "create_pairing"),
     "pairing delete": Use(lambda place: [place.srm.pair(), "--profile", "dr", "--yes"], "delete_pairing"),
     "pairing describe": Use(lambda place: [place.srm.pair(), "--profile", "dr"], "srm-b.example"),
@@ -123,27 +153,27 @@ def test_the_table_has_every_command() -> None:
 def test_it_is_plain_in_a_pipe_coloured_on_a_terminal_and_whole_on_a_narrow_one(command: str, place: Place) -> None:
     use = USES[command]
     with ThreadPoolExecutor() as pool:
-        pipe = pool.submit(piped, command, place)
-        terminal = pool.submit(driven, command, place)
-        narrow = pool.submit(driven, command, place, columns=_NARROW, NO_COLOR="1")
-    for ended in (pipe.result(), terminal.result(), narrow.result()):
+        running = pool.submit(driven, command, place)
+        running_too = pool.submit(driven, command, place, columns=_NARROW, NO_COLOR="1")
+    terminal, narrow, pipe = running.result(), running_too.result(), piped(command, place)
+    for ended in (pipe, terminal, narrow):
         assert ended.code == use.code, ended.everything
         assert bool(plain(ended.out)) is bool(use.data), ended.out
         assert bool(screen(ended.err)) is bool(use.message), ended.err
         assert readable(use.data, plain(ended.out)), ended.out
         assert readable(use.message, plain(ended.err)), ended.err
-    assert ESCAPE not in pipe.result().everything
-    assert (ESCAPE in terminal.result().everything) is use.coloured
-    assert not narrow.result().coloured
+    assert ESCAPE not in pipe.everything
+    assert (ESCAPE in terminal.everything) is use.coloured
+    assert not narrow.coloured
 
 
 def piped(command: str, place: Place) -> Ended:
+    """Run it without a terminal; on one, it has shown what it does as a process."""
     words = [*command.split(), *USES[command].words(place)]
-    home = place.another_home()
     if not USES[command].serves:
-        return in_pipe(*words, HOME=home)
+        return in_process(*words)
     with subprocess.Popen(
-        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(HOME=home)
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout
         greeting = "".join(until("Listening", process.stdout))
@@ -197,7 +227,10 @@ def test_a_narrow_terminal_loses_and_cuts_no_id(place: Place) -> None:
         assert [one for one in ids if not readable(one, page)] == [], page
 
 
-_PRINT_NO_OBJECTS = {"completion", "demo", "simulate", "profile remove", "task cancel"}
+_PRINT_NO_OBJECTS = {
+    *("completion", "demo", "simulate", "profile remove", "task cancel"),
+    *("fleet report", "fleet worker"),
+}
 
 
 @pytest.mark.parametrize("command", sorted(USES.keys() - _PRINT_NO_OBJECTS))

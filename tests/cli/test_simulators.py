@@ -67,9 +67,14 @@ def test_interrupting_the_demo_ends_it_with_130_and_without_a_traceback() -> Non
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout is not None
-        endpoint = re.search(r"http://\S+", next(line for line in process.stdout if "http://" in line))
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "QUEUED" in line:
+                break  # now it has loaded all that it needs, and waits
+        endpoint = re.search(r"http://\S+", said)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=50)
     assert process.returncode == 130
     assert errors == "interrupted\n"
     assert endpoint
@@ -104,7 +109,7 @@ def test_what_a_simulator_can_be_asked_is_printed_and_nothing_is_served(name: st
 def test_an_interrupted_simulator_ends_quietly() -> None:
     with simulated("huawei-sms") as (process, _):
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=50) == 0
 
 
 def test_a_taken_port_is_an_error_in_one_line() -> None:

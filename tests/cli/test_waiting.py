@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from cli.conftest import Place
-from cli.support import Ended, Terminal, in_pipe, in_process, on_terminal, plain, screen
+from cli.support import Ended, Terminal, in_pipe, in_process, plain, screen
+from migrate_core.testing import VirtualClock
 from misbehaving import Conversation, Server
 
 TASK_WAIT = re.compile(r"^  migratectl (task wait mct1\.\S+.*)$", re.MULTILINE)
@@ -29,8 +30,15 @@ def never_answering(conversation: Conversation) -> None:
     conversation.silence()
 
 
-def test_a_bar_turns_on_a_terminals_stderr_and_is_gone_in_the_end(task: Callable[[float], str]) -> None:
-    ended = on_terminal("task", "wait", task(0.8), "--profile", "dr")
+def test_a_bar_turns_on_a_terminals_stderr_and_is_gone_in_the_end(
+    clock: VirtualClock, task: Callable[[float], str]
+) -> None:
+    with Terminal("task", "wait", task(10.0), "--profile", "dr") as terminal:
+        terminal.until("queued")
+        clock.advance(5.0)
+        terminal.until("running")
+        clock.advance(5.0)
+        ended = terminal.end()
     assert ended.code == 0
     assert "%" in ended.err
     assert "running" in ended.err
@@ -45,16 +53,23 @@ def test_a_pipe_gets_no_bar(task: Callable[[float], str]) -> None:
     assert "success" in ended.out
 
 
-def test_what_is_sent_is_said_above_the_bar(task: Callable[[float], str]) -> None:
-    ended = on_terminal("task", "wait", task(0.8), "--profile", "dr", "-v")
+def test_what_is_sent_is_said_above_the_bar(clock: VirtualClock, task: Callable[[float], str]) -> None:
+    token = task(10.0)
+    clock.advance(5.0)
+    with Terminal("task", "wait", token, "--profile", "dr", "-v") as terminal:
+        terminal.until("running")
+        clock.advance(5.0)
+        ended = terminal.end()
     assert ended.code == 0
     assert "running" in ended.err
     lines = screen(ended.err).splitlines()
     assert [line for line in lines if not re.fullmatch(r"\d\d:\d\d:\d\d vmware_srm [A-Z]+ \S+: 20\d, .* s", line)] == []
-    assert [line.split()[2] for line in lines] == ["POST", "GET", "GET", "DELETE"]
+    first, *looks, last = [line.split()[2] for line in lines]
+    assert (first, set(looks), last) == ("POST", {"GET"}, "DELETE")
+    assert len(looks) >= 2
 
 
-def test_ctrl_c_ends_the_wait_and_says_how_to_go_on(place: Place) -> None:
+def test_ctrl_c_ends_the_wait_and_says_how_to_go_on(place: Place, clock: VirtualClock) -> None:
     place.srm.controls.task_seconds = 1.0
     pairing_id = place.srm.pair()
     with Terminal("pairing", "delete", pairing_id, "--profile", "dr", "--yes") as terminal:
@@ -65,6 +80,7 @@ def test_ctrl_c_ends_the_wait_and_says_how_to_go_on(place: Place) -> None:
     assert "the task goes on" in said
     assert said.endswith("interrupted")
     assert "client." not in said
+    clock.advance(1.0)
     resumed = in_process(*going_on(ended))
     assert resumed.code == 0
     assert not place.srm.has_pairing(pairing_id)
@@ -75,6 +91,7 @@ def test_ctrl_c_before_the_first_request_sends_nothing(place: Place) -> None:
     os.mkfifo(document)
     with Terminal("source", "register", "-f", str(document), "--profile", "cloud") as terminal:
         writer = os.open(document, os.O_WRONLY)  # waits for the reader
+        os.write(writer, bytes(2**17))  # waits until it reads: no pipe holds as much
         ended = terminal.interrupt()
         os.close(writer)
     assert (ended.code, plain(ended.err)) == (130, "interrupted\n")

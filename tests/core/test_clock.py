@@ -13,7 +13,7 @@ import pytest
 from migrate_core.clock import Clock, Deadline, SystemClock
 from migrate_core.testing import VirtualClock
 
-PATIENCE = 10.0
+PATIENCE = 50.0
 
 
 def test_a_virtual_clock_moves_only_when_told() -> None:

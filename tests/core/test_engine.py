@@ -41,7 +41,7 @@ from migrate_core.testing import VirtualClock
 from support import Caller
 
 ORIGIN = "https://tiny.invalid"
-PATIENCE = 10.0
+PATIENCE = 50.0
 """Real seconds after which a test that waits for another thread fails."""
 
 Outcome: TypeAlias = Response | BaseException

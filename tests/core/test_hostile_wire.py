@@ -659,26 +659,35 @@ def endless_extensions(conversation: Conversation) -> None:
 SLOW = [silence, trickled_headers, trickled_body, trickled_chunks, endless_interim_answers, endless_extensions]
 
 
-@pytest.mark.parametrize("script", SLOW, ids=lambda script: script.__name__)
-def test_a_read_ends_with_its_time_and_leaves_no_connection(caller: Caller, script: Script) -> None:
+def ended_late(caller: Caller, script: Script, verb: str, seconds: float = SECONDS) -> mc.MigrateError:
+    """Call a vendor that comes to no end; gives the error.
+
+    On a machine too busy to send the request in the time, once more with more of it.
+    """
     with Server(script) as server:
-        client = connect(caller, server.origin, timeout=SECONDS)
-        with in_time(), pytest.raises(mc.DeadlineExceededError) as caught:
-            caller(client.sources.describe("s-1"))
-        assert caught.value.sent
+        client = connect(caller, server.origin, timeout=seconds)
+        with in_time(), pytest.raises(mc.MigrateError) as caught:
+            caller(verb_of(client, verb)("s-1"))
+        error = caught.value
+        if isinstance(error, mc.DeadlineExceededError) and not error.sent and seconds == SECONDS:
+            return ended_late(caller, script, verb, 10 * SECONDS)
         assert server.connections == 1
         wait_until(caller, server, all_left)
+    return error
+
+
+@pytest.mark.parametrize("script", SLOW, ids=lambda script: script.__name__)
+def test_a_read_ends_with_its_time_and_leaves_no_connection(caller: Caller, script: Script) -> None:
+    error = ended_late(caller, script, "sources.describe")
+    assert isinstance(error, mc.DeadlineExceededError)
+    assert error.sent
 
 
 @pytest.mark.parametrize("script", [silence, trickled_body], ids=lambda script: script.__name__)
 def test_a_change_that_was_sent_has_an_unknown_outcome_when_its_time_ends(caller: Caller, script: Script) -> None:
-    with Server(script) as server:
-        client = connect(caller, server.origin, timeout=SECONDS)
-        with in_time(), pytest.raises(mc.OutcomeUnknownError) as caught:
-            caller(client.sources.delete("s-1"))
-        assert isinstance(caught.value.__cause__, mc.DeadlineExceededError)
-        assert server.connections == 1
-        wait_until(caller, server, all_left)
+    error = ended_late(caller, script, "sources.delete")
+    assert isinstance(error, mc.OutcomeUnknownError)
+    assert isinstance(error.__cause__, mc.DeadlineExceededError)
 
 
 def test_the_time_holds_under_tls_too(caller: Caller, trust: Trust) -> None:

@@ -33,7 +33,7 @@ from support import Caller
 P = ParamSpec("P")
 
 DONE = answer("")
-PATIENCE = 8.0
+PATIENCE = 50.0
 
 
 @pytest.fixture(params=["httpx", "fast"])

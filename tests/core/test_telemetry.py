@@ -28,7 +28,7 @@ from migrate_core.provider import Request, Response
 from migrate_core.testing import Simulator, VirtualClock, faults, new_simulator, serve
 from support import Caller
 
-PATIENCE = 10.0
+PATIENCE = 50.0
 """Real seconds after which a test that waits for another thread fails."""
 
 

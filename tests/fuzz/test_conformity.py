@@ -15,7 +15,7 @@ from migrate_huawei_sms.models import ServerDisk
 from migrate_huawei_sms.simulator import HuaweiSmsSimulator
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_answer_is_one_that_the_document_has(name: str) -> None:
     driven = drive(new_simulator(name, clock=VirtualClock()), cases=130, number=1)

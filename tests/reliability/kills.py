@@ -41,7 +41,7 @@ _HELD = 30.0
 """Seconds for which a request or its answer is held up; the script is dead long before."""
 _LIFE = 0.3
 """Within how many seconds after it connected a script is killed `at some moment`."""
-_PATIENCE = 20.0
+_PATIENCE = 50.0
 
 
 @attrs.frozen

@@ -242,7 +242,7 @@ class Driver(Caller):
         """Close the clients; tell what is left once the other ends of their connections have noticed."""
         while self._clients:
             self(self._clients.pop().close())
-        moment, until = threading.Event(), time.monotonic() + 5.0
+        moment, until = threading.Event(), time.monotonic() + 20.0
         while (left := self._more()) and time.monotonic() < until:
             moment.wait(0.001)
         tasks = self.tasks()

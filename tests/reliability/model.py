@@ -138,12 +138,14 @@ class Try:
         method: the method of its own request.
         changes: how many more of what there are if it happens; all of it does, or nothing.
         is_true: tells whether what it returned is what there is.
+        is_gone: tells whether what it asks for has gone; time passes while it is tried again.
     """
 
     call: Callable[[Any], Any]
     method: str = "GET"
     changes: Mapping[str, int] = {}
     is_true: Callable[[Any], bool] = lambda _: True
+    is_gone: Callable[[], bool] = lambda: False
 
 
 class Machine(RuleBasedStateMachine):
@@ -205,6 +207,8 @@ class Machine(RuleBasedStateMachine):
         with self.troubled(one.method, trouble):
             outcome = self.caller(self.doing(one, client or self.client)())
         self.compare([(one, outcome)])
+        if isinstance(outcome, mc.NotFoundError) and one.is_gone():
+            return outcome
         if trouble is None or (one.method == "GET" and trouble.passes and self.hardships < 10):
             assert not isinstance(outcome, mc.MigrateError), f"{trouble} is no reason to fail: {outcome!r}"
         return outcome
@@ -365,6 +369,8 @@ class Sms(Machine):
     @rule(data=st.data())
     def start_migration(self, data: Any) -> None:
         name = self.chosen(data)
+        if any(self.has[f"lock of {one}"] for one, locked in self.locked.items() if locked == name):
+            return  # a new one takes the place of that one, which is nobody's call
         replication = self.simulator.start_migration(self.ids[name])
         self.locked[replication] = name
         self.has[f"lock of {replication}"] = 1
@@ -452,6 +458,7 @@ class Srm(Machine):
         return Try(
             lambda client: client.pairings.describe(pairing_id),
             is_true=lambda pairing: pairing.id == pairing_id,
+            is_gone=lambda: remote not in self.ids,
         )
 
     def deleting(self, remote: str) -> Try:

@@ -277,7 +277,7 @@ def seen_wrongly(row: Row, moment: str, outcome: Outcome, *, once: bool, seconds
     if type(outcome.error) not in allowed or sent != sees.sent:
         names = " or ".join(error.__name__ for error in allowed)
         yield f"wanted {names} after {sees.sent} requests, not {outcome.error!r} after {sent}"
-    if row.late and outcome.seconds > seconds + 1.0:
+    if row.late and outcome.seconds > seconds + 5.0:
         yield f"it took {outcome.seconds:.2f} s"
 
 

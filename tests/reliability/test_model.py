@@ -15,7 +15,7 @@ STEPS = 5000
 
 
 @pytest.mark.parametrize(("machine", "scripts"), [(Sms, 125), (Srm, 200)])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_vendor_has_what_the_model_says(
     machine: type[Machine], scripts: int, record_property: Callable[[str, object], None]
 ) -> None:

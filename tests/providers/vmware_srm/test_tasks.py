@@ -734,7 +734,7 @@ def test_a_task_goes_on_in_another_process(simulator: VmwareSrmSimulator) -> Non
         simulator.clock.sleep(20)
         given = json.dumps({"settings": simulator.settings(), "token": task.token})
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", ELSEWHERE], input=given, capture_output=True, text=True, timeout=30
+            [sys.executable, "-W", "error", "-c", ELSEWHERE], input=given, capture_output=True, text=True, timeout=50
         )
     assert done.stderr == ""
     assert json.loads(done.stdout) == [task.id, "SUCCESS", None]
