@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -251,13 +250,13 @@ def _at(value: Any, path: tuple[Any, ...]) -> Any:
 def _replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     if not path:
         return new
-    whole = copy.deepcopy(value)
-    holder = _at(whole, path[:-1])
-    if new is _GONE:
-        del holder[path[-1]]
+    key, *rest = path
+    changed = dict(value) if isinstance(value, Mapping) else list(value)  # only what lies on the path is copied
+    if not rest and new is _GONE:
+        del changed[key]
     else:
-        holder[path[-1]] = new
-    return whole
+        changed[key] = _replaced(value[key], tuple(rest), new)
+    return changed
 
 
 def _told(path: tuple[Any, ...]) -> str:
