@@ -12,17 +12,21 @@ if not (find_spec("starlette") and find_spec("uvicorn")):
 from migrate_core._registry import SIMULATORS, load
 from migrate_core.testing import faults
 from migrate_core.testing.caller import Caller
-from migrate_core.testing.clock import VirtualClock
+from migrate_core.testing.clock import FastClock, VirtualClock
 from migrate_core.testing.faults import FaultPlan
 from migrate_core.testing.gate import gate
 from migrate_core.testing.inprocess import InProcess
+from migrate_core.testing.journal import Journal
+from migrate_core.testing.scenario import scenario
 from migrate_core.testing.server import serve
 from migrate_core.testing.simulator import JournalEntry, Refusal, Simulator
 
 __all__ = [
     "Caller",
+    "FastClock",
     "FaultPlan",
     "InProcess",
+    "Journal",
     "JournalEntry",
     "Refusal",
     "Simulator",
@@ -30,6 +34,7 @@ __all__ = [
     "faults",
     "gate",
     "new_simulator",
+    "scenario",
     "serve",
 ]
 

@@ -19,10 +19,14 @@ import gzip
 import random
 import ssl
 import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import attrs
+
+from migrate_core.clock import Clock, SystemClock
+from migrate_core.testing.journal import Journal
 
 __all__ = [
     "Answer",
@@ -192,17 +196,29 @@ class _Planned:
     probability: float = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.le(1)])
     after: bool
     times: float = attrs.field(validator=attrs.validators.ge(1))
+    above: int = attrs.field(validator=attrs.validators.ge(0))
     random: random.Random
     fitting: int = 0
     met: int = 0
+    passed: deque[float] = attrs.field(init=False)
 
-    def wants(self, method: str, path: str) -> bool:
+    def __attrs_post_init__(self) -> None:
+        self.passed = deque(maxlen=self.above)
+
+    def wants(self, method: str, path: str, now: float) -> bool:
         """Tell whether a request is meant. Each that fits is counted and drawn for, so that runs repeat."""
         if self.method not in ("", method) or self.path not in path:
             return False
         self.fitting += 1
         drawn = self.random.random() < self.probability
-        return drawn and self.fitting >= self.call and self.met < self.times
+        return drawn and self.fitting >= self.call and self.met < self.times and self._is_one_too_many(now)
+
+    def _is_one_too_many(self, now: float) -> bool:
+        """Tell whether as many as may pass have passed within a second; if not, one more has."""
+        if len(self.passed) == self.above and (not self.passed or now - self.passed[0] < 1):
+            return True
+        self.passed.append(now)
+        return False
 
 
 class FaultPlan:
@@ -211,21 +227,25 @@ class FaultPlan:
     Args:
         seed: where chance begins: with the same seed, the same requests meet the same faults.
         door: who carries it out.
+        clock: what a second is measured with; the machine's clock by default.
 
     Attributes:
-        journal: all requests so far, with what they met.
+        journal: the requests so far, with what they met: a `Journal`, which may forget the oldest.
     """
 
-    def __init__(self, *, seed: int = 0, door: Literal["simulator", "gate"] = "gate") -> None:
+    def __init__(
+        self, *, seed: int = 0, door: Literal["simulator", "gate"] = "gate", clock: Clock | None = None
+    ) -> None:
         self._seed = seed
         self._door = door
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
         """Forget all that was planned, and all requests."""
         self._planned: list[_Planned] = []
-        self.journal: list[Meeting] = []
+        self.journal: Journal[Meeting] = Journal()
 
     def add(
         self,
@@ -237,6 +257,7 @@ class FaultPlan:
         probability: float = 1.0,
         after: bool | None = None,
         times: int | None = 1,
+        above: int = 0,
     ) -> None:
         """Plan a fault.
 
@@ -249,6 +270,7 @@ class FaultPlan:
             after: let the request take effect first; by default as it lies in the fault. Before it, the request goes no
                 further, and where a fault is about the right answer, that is a 503.
             times: how many requests meet it; all, for ``None``.
+            above: how many such requests pass it by within any second; only those that are too many can meet it.
 
         Raises:
             ValueError: the door that carries out this plan cannot do that; or a number makes no sense.
@@ -266,6 +288,7 @@ class FaultPlan:
                 probability=probability,
                 after=fault.after if after is None else after,
                 times=float("inf") if times is None else times,
+                above=above,
                 random=random.Random(f"{self._seed}/{len(self._planned)}"),  # noqa: S311  # chance that repeats
             )
         )
@@ -314,7 +337,8 @@ class FaultPlan:
     def _chosen(self, method: str, path: str, *, connection: bool = False) -> _Planned | None:
         """Choose what a request meets, or a connection, among what is planned for its like."""
         alike = [planned for planned in self._planned if isinstance(planned.fault, Certificate) is connection]
-        wanting = [planned for planned in alike if planned.wants(method, path)]
+        now = self._clock.monotonic()
+        wanting = [planned for planned in alike if planned.wants(method, path, now)]
         if not wanting:
             return None
         wanting[0].met += 1

@@ -40,22 +40,26 @@ _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 @contextmanager
-def gate(origin: str, plan: FaultPlan | None = None, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def gate(
+    origin: str, plan: FaultPlan | None = None, *, tls: ssl.SSLContext | None = None, port: int = 0
+) -> Iterator[str]:
     """Stand in front of a server that speaks HTTP/1.1, from a thread of its own.
 
     Args:
         origin: where the server is.
         plan: what goes wrong; nothing by default.
         tls: what to shake hands with, where the plan has no `Certificate`; without it, the gate speaks plain HTTP.
+        port: its port; any free one for 0.
 
     Yields:
         The origin of the gate, such as ``http://127.0.0.1:40002``.
 
     Raises:
+        OSError: the port is taken.
         ValueError: in the end, if there was a fault that this gate could not carry out.
     """
     door = _Gate(origin, plan or FaultPlan(), tls)
-    with bind(0) as listener:
+    with bind(port) as listener:
         address = f"{'https' if tls else 'http'}://{HOST}:{listener.getsockname()[1]}"
         thread = threading.Thread(target=asyncio.run, args=(door.run(listener),), name="gate", daemon=True)
         thread.start()

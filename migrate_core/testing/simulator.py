@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import heapq
+import itertools
 import json
 import math
 import random
@@ -13,12 +15,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import unquote
 
 import attrs
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -28,8 +30,11 @@ from migrate_core.models import PairingSpec, SourceSpec
 from migrate_core.provider import TaskStatus
 from migrate_core.testing.faults import Answer, Delay, EndLogins, FaultPlan, Meeting, WrongClock
 from migrate_core.testing.inprocess import ASGIApp, InProcess
+from migrate_core.testing.journal import Journal
 
-__all__ = ["JournalEntry", "Refusal", "Simulator", "control", "json_object", "segment"]
+__all__ = ["Agenda", "JournalEntry", "Refusal", "Simulator", "control", "json_object", "segment"]
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +45,7 @@ class JournalEntry:
         path: the path as it was on the wire, still encoded.
         query: decoded names and values, in order.
         headers: headers with lower-case names.
+        at: when it came, by the simulator's clock.
     """
 
     method: str
@@ -48,6 +54,7 @@ class JournalEntry:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     status: int
+    at: datetime
 
 
 class Refusal(Exception):
@@ -77,6 +84,23 @@ def json_object(content: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload, dict) else None
 
 
+class Agenda(Generic[T]):
+    """What will happen, and when; what is not due yet costs nothing when it is asked."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[Any, int, T]] = []
+        self._added = itertools.count()
+
+    def add(self, at: Any, what: T) -> None:
+        """Let something happen at a time, which is told in the same way for all."""
+        heapq.heappush(self._entries, (at, next(self._added), what))
+
+    def due(self, now: Any) -> Iterator[T]:
+        """Take what is due, one by one, the earliest first."""
+        while self._entries and self._entries[0][0] <= now:
+            yield heapq.heappop(self._entries)[2]
+
+
 def control(default: Any, doc: str) -> Any:
     """Declare a control in a simulator's controls; the type of `default` is the type of its values."""
     return attrs.field(default=default, metadata={"doc": doc})
@@ -95,7 +119,7 @@ class Simulator(abc.ABC):
         endpoint: the origin at which it is reached; that of its TCP door while it is served.
         clock: the time it lives in.
         faults: what goes wrong, and for which requests.
-        journal: the requests so far.
+        journal: the requests so far: a `Journal`, which may forget the oldest.
         controls: how it behaves; each can be changed at any time.
         kinds: the kinds of credentials that `settings` knows.
         task_ends: how the vendor's tasks can end.
@@ -117,8 +141,8 @@ class Simulator(abc.ABC):
     def __init__(self, *, clock: Clock | None = None, seed: int = 0, **controls: Any) -> None:
         self.clock: Clock = clock or SystemClock()
         self.endpoint = f"https://{self.name.replace('_', '-')}.invalid"
-        self.faults = FaultPlan(door="simulator")
-        self.journal: list[JournalEntry] = []
+        self.faults = FaultPlan(door="simulator", clock=self.clock)
+        self.journal: Journal[JournalEntry] = Journal()
         self.controls: Any = self.controls_type(**controls)
         self._seed = seed
         handlers = {Refusal: _answer, 404: self._no_route, 405: self._no_route}
@@ -257,10 +281,13 @@ class Simulator(abc.ABC):
 
     async def _serve(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request: note it, perhaps as planned, and route it by its encoded path."""
-        path = scope["raw_path"].decode("latin-1")
+        path, at = scope["raw_path"].decode("latin-1"), self.clock.now()
         scope = {**scope, "path": path, "root_path": ""}
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return  # half a request has no effect
         answer: list[MutableMapping[str, Any]] = []
 
         async def replay() -> dict[str, Any]:
@@ -286,6 +313,7 @@ class Simulator(abc.ABC):
                     headers=dict(request.headers),
                     body=body,
                     status=next(message["status"] for message in answer if "status" in message),
+                    at=at,
                 )
             )
         for message in answer:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import attrs
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
@@ -37,7 +38,7 @@ from migrate_core.errors import (
 )
 from migrate_core.provider import TaskStatus
 from migrate_core.testing.openapi import Call, documented
-from migrate_core.testing.simulator import Refusal, Simulator, control, json_object
+from migrate_core.testing.simulator import Agenda, Refusal, Simulator, control, json_object
 
 __all__ = ["REGION", "AwsMgnSimulator"]
 
@@ -56,6 +57,7 @@ _LAUNCHABLE = ("READY_FOR_TEST", "TESTING", "READY_FOR_CUTOVER", "CUTTING_OVER")
 _OPEN = ("TESTING", "CUTTING_OVER", "CUTOVER")
 
 _Body: TypeAlias = Mapping[str, Any]
+_T = TypeVar("_T", "_Machine", "_Job")
 
 
 @attrs.frozen(kw_only=True)
@@ -227,7 +229,22 @@ class _Job:
     seconds: float
     end: TaskStatus
     failure: str
-    settled: bool = False
+
+    @property
+    def ended(self) -> datetime:
+        """When it ends, or has ended."""
+        return self.begun + timedelta(seconds=self.seconds)
+
+
+@attrs.frozen
+class _Line:
+    """A line of a job's log."""
+
+    number: int
+    log: m.JobLog
+
+    def told(self) -> dict[str, Any]:
+        return encode(self.log)
 
 
 @attrs.frozen
@@ -271,6 +288,7 @@ class AwsMgnSimulator(Simulator):
         super().reset()
         self._machines: dict[str, _Machine] = {}
         self._jobs: dict[str, _Job] = {}
+        self._agenda: Agenda[_Job] = Agenda()
         self._enrolled = self._begun = 0
         access, secret, token = self._SESSION
         self._keys = {(self._KEY[0], ""): _Key(self._KEY[1]), (access, token): _Key(secret)}
@@ -310,6 +328,7 @@ class AwsMgnSimulator(Simulator):
         """Finish all jobs that are due, and forget every one."""
         self._settle()
         self._jobs.clear()
+        self._agenda = Agenda()
 
     def expire_logins(self) -> None:
         """End the temporary keys that were handed out; a user's keys have no end."""
@@ -383,23 +402,18 @@ class AwsMgnSimulator(Simulator):
         wanted, archived = filters.get("sourceServerIDs"), filters.get("isArchived")
         for identity in wanted or ():
             _formed(identity, "s", "filters.sourceServerIDs")
-        found = [
-            (machine.number, machine)
-            for machine in self._machines.values()
-            if (not wanted or machine.id in wanted) and archived in (None, machine.archived)
-        ]
+        found = [machine for machine in _chosen(self._machines, wanted) if archived in (None, machine.archived)]
         return self._page(body, found, self._described)
 
     def _describe_jobs(self, body: _Body) -> _Body:
         wanted = _filters(body).get("jobIDs")
         for identity in wanted or ():
             _formed(identity, "mgnjob", "filters.jobIDs")
-        found = [(-job.number, job) for job in self._jobs.values() if not wanted or job.id in wanted]
-        return self._page(body, sorted(found, key=lambda numbered: numbered[0]), self._told)
+        return self._page(body, _chosen(self._jobs, wanted)[::-1], self._told, newest_first=True)
 
     def _describe_job_log_items(self, body: _Body) -> _Body:
         job = self._jobs.get(_formed(body.get("jobID"), "mgnjob", "jobID"))
-        return self._page(body, list(enumerate(self._log(job), 1)) if job else [], encode)
+        return self._page(body, [_Line(*line) for line in enumerate(self._log(job), 1)] if job else [], _Line.told)
 
     def _disconnect(self, body: _Body) -> _Body:
         machine = self._machine(body)
@@ -551,6 +565,7 @@ class AwsMgnSimulator(Simulator):
             failure=controls.fail or "The simulated job fails.",
         )
         self._jobs[job.id] = job
+        self._agenda.add(job.ended, job)
         self._settle()
         return job
 
@@ -563,16 +578,13 @@ class AwsMgnSimulator(Simulator):
         """Enrol the machines that are due by now, and carry out the jobs."""
         while self._enrolled < self.controls.machines:
             self.enroll()
-        for job in self._jobs.values():
-            if job.settled or self._share(job) < 1:
-                continue
-            job.settled = True
+        for job in self._agenda.due(self.clock.now()):
             for machine in job.machines if job.end is TaskStatus.SUCCESS else ():
                 machine.launched = self._launched(job, machine) if job.type == "LAUNCH" else None
 
     def _launched(self, job: _Job, machine: _Machine) -> m.LaunchedInstance:
-        ended = job.begun + timedelta(seconds=job.seconds)
-        check = m.LastKnownCheck(type="EC2", name="reachability", status="PASSED", checkedAt=int(ended.timestamp()))
+        at = int(job.ended.timestamp())
+        check = m.LastKnownCheck(type="EC2", name="reachability", status="PASSED", checkedAt=at)
         return m.LaunchedInstance(
             ec2InstanceID=job.instances[machine.id], jobID=job.id, firstBoot="SUCCEEDED", lastKnownChecks=(check,)
         )
@@ -582,16 +594,20 @@ class AwsMgnSimulator(Simulator):
 
     # What is told.
 
-    def _page(self, body: _Body, found: Sequence[tuple[int, Any]], tell: Callable[[Any], Any]) -> _Body:
+    def _page(
+        self, body: _Body, found: Sequence[Any], tell: Callable[[Any], Any], *, newest_first: bool = False
+    ) -> _Body:
         """Cut a page out of what was found, in the order of its numbers; a token says after which one to go on."""
         size = body.get("maxResults", _PAGE)
         if not isinstance(size, int) or not 1 <= size <= _LARGEST_PAGE:
             raise Refusal(_invalid("maxResults", f"is not between 1 and {_LARGEST_PAGE}"))
-        after = _number(body.get("nextToken"))
-        left = [numbered for numbered in found if after is None or numbered[0] > after]
-        page = {"items": [tell(one) for _, one in left[:size]]}
-        token = base64.urlsafe_b64encode(str(left[:size][-1][0]).encode()).decode() if len(left) > size else None
-        return {**page, "nextToken": token} if token else page
+        after, sign = _number(body.get("nextToken")), -1 if newest_first else 1
+        begin = 0 if after is None else bisect_right(found, after, key=lambda one: sign * one.number)
+        chosen = found[begin : begin + size]
+        page = {"items": [tell(one) for one in chosen]}
+        if begin + size >= len(found):
+            return page
+        return {**page, "nextToken": base64.urlsafe_b64encode(str(sign * chosen[-1].number).encode()).decode()}
 
     def _told(self, job: _Job) -> dict[str, Any]:
         share = self._share(job)
@@ -615,7 +631,7 @@ class AwsMgnSimulator(Simulator):
                 type=job.type,
                 initiatedBy=job.initiated_by,
                 creationDateTime=_text(job.begun),
-                endDateTime=_text(job.begun + timedelta(seconds=job.seconds)) if over else None,
+                endDateTime=_text(job.ended) if over else None,
                 status="COMPLETED" if over else "PENDING" if pending else "STARTED",
                 participatingServers=tuple(servers),
                 tags={},
@@ -624,7 +640,7 @@ class AwsMgnSimulator(Simulator):
 
     def _log(self, job: _Job) -> list[m.JobLog]:
         """Tell what a job has done so far."""
-        begun, ended = _text(job.begun), _text(job.begun + timedelta(seconds=job.seconds))
+        begun, ended = _text(job.begun), _text(job.ended)
         share = self._share(job)
         lines = [m.JobLog(logDateTime=begun, event="JOB_START", eventData=m.JobLogEventData())]
         step = "LAUNCH_START" if job.type == "LAUNCH" else "CLEANUP_START"
@@ -719,6 +735,13 @@ def _properties(machine: _Machine) -> m.SourceProperties:
         ramBytes=8 * _GIB,
         os=m.OS(fullString=system),
     )
+
+
+def _chosen(things: Mapping[str, _T], wanted: Sequence[str] | None) -> list[_T]:
+    """Give all things, or those that are wanted, in their order."""
+    if not wanted:
+        return list(things.values())
+    return sorted((things[one] for one in set(wanted) & things.keys()), key=lambda thing: thing.number)
 
 
 def _disks(machine: _Machine) -> Sequence[tuple[str, int]]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from itertools import islice
 from typing import Any, ClassVar
 
 import attrs
@@ -56,6 +57,7 @@ _CLOCK_SKEW = timedelta(minutes=15)
 _TOKEN_LIFE = timedelta(hours=24)
 _MOST_PER_PAGE = 200
 _LONGEST = 255
+_FIRST_CHECK = 524146
 
 _FILE_SYSTEMS = {
     "LINUX": ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "swap", "lvm2_member"),
@@ -293,9 +295,11 @@ class HuaweiSmsSimulator(Simulator):
         super().reset()
         self._sources: dict[str, DescribedSource] = {}
         self._registered: dict[str, SourceDocument] = {}
+        self._called: dict[str, dict[str, None]] = {}  # ids of sources that have, or had, a name
         self._migrations: dict[str, _Migration] = {}
+        self._migrations_of: dict[str, list[str]] = {}
         self._tokens: dict[str, datetime] = {}
-        self._checks = 524146
+        self._checks: dict[EnvironmentCheck, EnvironmentCheck] = {}
 
     # Controls beyond plain values.
 
@@ -331,6 +335,7 @@ class HuaweiSmsSimulator(Simulator):
             use_public_ip=True,
         )
         self._migrations[task.id or ""] = _Migration(source_id, task)
+        self._migrations_of.setdefault(source_id, []).append(task.id or "")
         self._sources[source_id] = attrs.evolve(
             source,
             state="initialize",
@@ -356,7 +361,7 @@ class HuaweiSmsSimulator(Simulator):
         Raises:
             TypeError: there is no such field.
         """
-        self._sources[source_id] = attrs.evolve(self._sources[source_id], **fields)
+        self._keep(attrs.evolve(self._sources[source_id], **fields))
 
     def locked(self, replication_id: str) -> bool:
         """Tell whether the target server of a replication is locked."""
@@ -467,12 +472,8 @@ class HuaweiSmsSimulator(Simulator):
         query = request.query_params
         limit = min(_whole(query.get("limit"), _MOST_PER_PAGE) or _MOST_PER_PAGE, _MOST_PER_PAGE)
         offset = _whole(query.get("offset"), 0)
-        matching = [
-            source
-            for source in self._sources.values()
-            if all(getattr(source, name) == query[name] for name in ("id", "ip", "name", "state") if query.get(name))
-        ]
-        page = [_without(encode(source), keep=_LISTED) for source in matching[offset : offset + limit]]
+        matching = self._matching({name: query[name] for name in ("id", "ip", "name", "state") if query.get(name)})
+        page = [_without(encode(source), keep=_LISTED) for source in islice(matching, offset, offset + limit)]
         return JSONResponse({"count": len(matching), "source_servers": page})
 
     @documented(Call(answers={200: DescribedSource, 400: _Refused}))
@@ -487,8 +488,9 @@ class HuaweiSmsSimulator(Simulator):
     async def _delete(self, request: Request) -> Response:
         await self._authorize(request, "sms:server:delete")
         source = self._source(segment(request, "source_id"))
-        del self._sources[source.id or ""]
-        for task_id in [task for task, migration in self._migrations.items() if migration.source_id == source.id]:
+        for kept in (self._sources, self._registered, self._called[source.name or ""]):
+            kept.pop(source.id or "", None)
+        for task_id in self._migrations_of.pop(source.id or "", ()):
             del self._migrations[task_id]
         return Response(status_code=200)
 
@@ -510,16 +512,33 @@ class HuaweiSmsSimulator(Simulator):
             raise Refusal(self._service_error(400, "SMS.2216", "The source server does not exist."))
         return self._sources[source_id]
 
+    def _matching(self, wanted: Mapping[str, str]) -> Collection[DescribedSource]:
+        """Find the sources that have some values; an id or a name leads to them at once."""
+        if not wanted:
+            return self._sources.values()
+        ids: Iterable[str] = self._sources
+        if "id" in wanted:
+            ids = (wanted["id"],)
+        elif "name" in wanted:
+            ids = self._called.get(wanted["name"], ())
+        found = [self._sources[source_id] for source_id in ids if source_id in self._sources]
+        return [source for source in found if all(getattr(source, name) == wanted[name] for name in wanted)]
+
+    def _keep(self, source: DescribedSource) -> None:
+        """Keep a source as it is now."""
+        self._sources[source.id or ""] = source
+        self._called.setdefault(source.name or "", {})[source.id or ""] = None
+
     def _add(self, document: SourceDocument) -> str:
         """Keep a new source, or update the one whose id the document names; check its fitness."""
         known = document.id if document.id in self._sources else None
         source_id = known or self.new_id()
         now = self.now_ms()
-        checks = tuple(self._numbered(_checks(document)))
+        checks = tuple(map(self._numbered, _checks(document)))
         failed = any(check.result == "ERROR" for check in checks)
         given = {name: getattr(document, name) for name in attrs.fields_dict(SourceDocument)}
         self._registered[source_id] = document
-        self._sources[source_id] = DescribedSource(
+        described = DescribedSource(
             **{
                 **given,
                 "id": source_id,
@@ -542,12 +561,14 @@ class HuaweiSmsSimulator(Simulator):
                 "totalsize": 0,
             }
         )
+        self._keep(described)
         return source_id
 
-    def _numbered(self, checks: Iterator[EnvironmentCheck]) -> Iterator[EnvironmentCheck]:
-        for check in checks:
-            yield attrs.evolve(check, id=self._checks)
-            self._checks += 1
+    def _numbered(self, check: EnvironmentCheck) -> EnvironmentCheck:
+        """Give a check its number; those that say the same share one, so that many sources need little room."""
+        if check not in self._checks:
+            self._checks[check] = attrs.evolve(check, id=_FIRST_CHECK + len(self._checks))
+        return self._checks[check]
 
     # Authentication.
 

@@ -8,7 +8,8 @@ silent, this does what that page marks as inferred: a refused login and a sessio
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 import attrs
@@ -28,7 +29,7 @@ from migrate_core.errors import (
 from migrate_core.models import PairingSpec
 from migrate_core.provider import TaskStatus
 from migrate_core.testing.openapi import Call, documented
-from migrate_core.testing.simulator import Refusal, Simulator, control, json_object, segment
+from migrate_core.testing.simulator import Agenda, Refusal, Simulator, control, json_object, segment
 from migrate_vmware_srm.auth import SESSION_HEADER
 from migrate_vmware_srm.models import ResponseError, ServerInfo, SrmPairing, SrmPairingSpec, SrmTask, SrmTaskError
 
@@ -124,7 +125,6 @@ class _Task:
     failure: str
     cancelled: bool
     result: Any = None
-    settled: bool = False
 
 
 class VmwareSrmSimulator(Simulator):
@@ -165,6 +165,7 @@ class VmwareSrmSimulator(Simulator):
         self._sessions: dict[str, _Session] = {}
         self._pairings: dict[str, SrmPairing] = {}
         self._tasks: dict[str, _Task] = {}
+        self._agenda: Agenda[_Task] = Agenda()
         self._local = (_server("vc-a.example", self.new_id()), _server("srm-a.example", self.new_id()))
 
     # Controls beyond plain values.
@@ -194,9 +195,8 @@ class VmwareSrmSimulator(Simulator):
 
     def add_task(self, end: TaskStatus = TaskStatus.SUCCESS, seconds: float = 60.0) -> str:
         failure = "The simulated task fails." if end is TaskStatus.ERROR else ""
-        task = self._start("delete", self._pairings[self.pair()], failure=failure)
-        task.seconds, task.cancelled = seconds, end is TaskStatus.CANCELLED
-        return task.id
+        pairing, cancelled = self._pairings[self.pair()], end is TaskStatus.CANCELLED
+        return self._start("delete", pairing, failure=failure, seconds=seconds, cancelled=cancelled).id
 
     def refusals(self) -> Mapping[type[ApiError], Response]:
         return {
@@ -210,6 +210,7 @@ class VmwareSrmSimulator(Simulator):
         """Finish all tasks that are due, and forget every one, as a restarted server does."""
         self._settle()
         self._tasks.clear()
+        self._agenda = Agenda()
 
     def has_pairing(self, pairing_id: str) -> bool:
         """Tell whether a pairing exists now."""
@@ -258,7 +259,7 @@ class VmwareSrmSimulator(Simulator):
     @documented(Call(query=_Wanted, answers={200: _Pairings, 400: ResponseError}))
     async def _list_pairings(self, request: Request) -> Response:
         self._session(request)
-        return self._list(request, [encode(pairing) for pairing in self._pairings.values()])
+        return self._list(request, self._pairings.values(), encode)
 
     @documented(Call(body=SrmPairingSpec, answers={202: SrmTask, 400: ResponseError, 403: ResponseError}))
     async def _create_pairing(self, request: Request) -> Response:
@@ -304,7 +305,7 @@ class VmwareSrmSimulator(Simulator):
     @documented(Call(query=_Wanted, answers={200: _Tasks, 400: ResponseError}))
     async def _list_tasks(self, request: Request) -> Response:
         self._session(request)
-        return self._list(request, [self._task_payload(task) for task in self._tasks.values()])
+        return self._list(request, self._tasks.values(), self._task_payload)
 
     @documented(Call(answers={200: _DescribedTask, 404: None}))
     async def _get_task(self, request: Request) -> Response:
@@ -357,26 +358,32 @@ class VmwareSrmSimulator(Simulator):
             remote_srm_server=_server(f"srm-b.{site}", self.new_id()),
         )
 
-    def _start(self, verb: str, pairing: SrmPairing, *, failure: str = "") -> _Task:
+    def _start(
+        self,
+        verb: str,
+        pairing: SrmPairing,
+        *,
+        failure: str = "",
+        seconds: float | None = None,
+        cancelled: bool | None = None,
+    ) -> _Task:
         task = _Task(
             id=self.new_id(),
             description_id=f"{verb}Pairing",
             pairing=pairing,
             queued_ms=self.now_ms(),
-            seconds=self.controls.task_seconds,
+            seconds=self.controls.task_seconds if seconds is None else seconds,
             failure=failure or self.controls.fail,
-            cancelled=self.controls.cancel,
+            cancelled=self.controls.cancel if cancelled is None else cancelled,
         )
         self._tasks[task.id] = task
+        self._agenda.add(task.queued_ms + task.seconds * 1000, task)
         self._settle()
         return task
 
     def _settle(self) -> None:
         """Carry out what the tasks that are due by now were for."""
-        for task in self._tasks.values():
-            if task.settled or self._elapsed(task) < task.seconds:
-                continue
-            task.settled = True
+        for task in self._agenda.due(self.now_ms()):
             pairing_id = task.pairing.pairing_id or ""
             if task.failure or task.cancelled:
                 continue
@@ -424,7 +431,7 @@ class VmwareSrmSimulator(Simulator):
     def _time(self, milliseconds: int) -> int | str:
         return str(milliseconds) if self.controls.times_as_text else milliseconds
 
-    def _list(self, request: Request, items: list[dict[str, Any]]) -> Response:
+    def _list(self, request: Request, items: Collection[Any], tell: Callable[[Any], Any]) -> Response:
         limit = self._whole(request, "limit", _PAGE)
         offset = self._whole(request, "offset", 0)
         following = offset + limit
@@ -434,7 +441,7 @@ class VmwareSrmSimulator(Simulator):
             "previous": self._link(request, limit, max(0, offset - limit)) if offset else None,
         }
         meta = {"total": len(items), "offset": offset, "limit": limit, "links": links, "errors": []}
-        return JSONResponse({"list": items[offset:following], "_meta": meta})
+        return JSONResponse({"list": [tell(item) for item in islice(items, offset, following)], "_meta": meta})
 
     def _link(self, request: Request, limit: int, offset: int) -> dict[str, str]:
         return {"href": f"{self.endpoint}{request.url.path}?limit={limit}&offset={offset}"}
