@@ -332,6 +332,7 @@ def instances() -> list[MigrateError]:
         mc.DeadlineExceededError("m", sent=True),
         mc.OutcomeUnknownError("m"),
         mc.MalformedResponseError("m", path="id"),
+        mc.JournalError("m", passing=True),
         denied,
         *(
             cls("m", **API)
