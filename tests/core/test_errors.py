@@ -73,6 +73,7 @@ def test_every_error_pickles_and_copies_whole(cls: type[errors.MigrateError]) ->
     [
         (errors.DeadlineExceededError("why", sent=True), {"sent": True}),
         (errors.MalformedResponseError("why", path="a.b"), {"path": "a.b"}),
+        (errors.JournalError("why", passing=True), {"passing": True}),
         (errors.TaskFailedError("why", TaskInfo(id="t-1", raw={"a": 1}), "token"), {"token": "token"}),
     ],
     ids=lambda value: type(value).__name__,
