@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import migrate_core as mc
 from migrate_core._connect import connect_paced
 from migrate_core._rate import Rate
+from migrate_core.fleet._rates import LATE
 from migrate_core.fleet._writes import Writer
 from migrate_core.fleet.journal import Entry, Journal
 from migrate_core.fleet.models import Order, OrderState
@@ -41,6 +42,8 @@ T = TypeVar("T")
 _PATIENCE = 900.0
 """Seconds for which orders are held back while their vendor cannot be reached, or has too much to do."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_CLAIMING = 0.1
+"""Seconds that an order has to be claimed in, before its slot comes."""
 _JOURNAL_AWAY = 1.0
 """Seconds until the next question for a slot, if the journal could not be asked."""
 _REFUSALS = (
@@ -57,22 +60,24 @@ _CLOSING = 5.0
 _UNFINISHED = (OrderState.WAITING, OrderState.SENDING)
 
 
+_slot: ContextVar[float | None] = ContextVar("slot", default=None)
+"""When the next request of this lot may be sent, if its order has waited for that already; by the monotonic clock."""
+
+
 class _Paid(Rate):
-    """Lets the first request of an order pass that has waited for its turn already, and spaces all others."""
+    """Sends the first request of an order in the slot that the order has waited for, and spaces all others."""
 
     def __init__(self, rate: Rate) -> None:
         super().__init__(rate.limit)
         self.rate = rate
 
     def pause(self, now: float, most: float) -> float | None:
-        """Take the next slot, or the one that was paid for."""
-        if _turns.get():
-            _turns.set(0)
-            return 0.0
+        """Take the slot that was waited for, or the next one."""
+        slot = _slot.get()
+        _slot.set(None)
+        if slot is not None and now <= slot + LATE:
+            return max(0.0, slot - now)
         return self.rate.pause(now, most)
-
-
-_turns: ContextVar[int] = ContextVar("turns", default=0)
 
 
 class Clients:
@@ -103,7 +108,7 @@ class Clients:
         return self._clients[profile, on_ambiguous]
 
     async def turn(self, profile: str, wait: Callable[[float], Awaitable[None]]) -> None:
-        """Stand in line until a request of a profile may be sent; the next one of this task will not wait again.
+        """Stand in line until a request of a profile may be sent soon: the next one of this lot.
 
         Orders wait here, and not in their calls: nothing is claimed yet, and no call runs out of time.
 
@@ -115,10 +120,10 @@ class Clients:
         if rate.limit is None:
             return
         async with self._lines.setdefault(profile, asyncio.Lock()):
-            while (pause := rate.pause(time.monotonic(), math.inf)) is None:
+            while (pause := rate.pause(now := time.monotonic(), math.inf)) is None:
                 await wait(_JOURNAL_AWAY)
-            await wait(pause)
-        _turns.set(1)
+            await wait(pause - _CLAIMING)
+        _slot.set(now + pause)
 
     async def close(self) -> None:
         """Log out everywhere."""

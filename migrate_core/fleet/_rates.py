@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from migrate_core._rate import Rate
 from migrate_core.fleet.journal import Journal, said
 
-__all__ = ["SharedRate"]
+__all__ = ["LATE", "SharedRate"]
+
+LATE = 0.04
+"""Seconds after which a slot is too old to be used."""
 
 log = logging.getLogger("migrate_core")
 
-_SLACK = 1.05
-"""How much farther apart slots are than the limit demands: so what is held up a little does not fill a second."""
-_LATE = 0.04
-"""Seconds after which a slot is too old to be used: its second is over for all others, too."""
+_SLACK = 1.1
+"""How much farther apart slots are than the limit demands: what is held up for 0.1 s does not make a second too full."""
 _AHEAD = 0.25
 """Seconds' worth of slots that are taken from the journal at a time."""
 
@@ -36,7 +37,7 @@ class SharedRate(Rate):
     def pause(self, now: float, most: float) -> float | None:
         """Take the next slot, as `Rate.pause` does; there is none while the journal is away."""
         with self._lock:
-            while self._slots and self._slots[0] < now - _LATE:
+            while self._slots and self._slots[0] < now - LATE:
                 self._slots.popleft()
             if not self._slots:
                 try:
