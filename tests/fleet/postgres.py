@@ -151,6 +151,12 @@ class Postgres:
             self._process.send_signal(signal.SIGQUIT)
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """The process that started all the others of it."""
+        assert self._process
+        return self._process.pid
+
     def url(self, database: str = "postgres") -> str:
         """Give the address of a database, without the password."""
         return f"postgresql://{_USER}@{HOST}:{self.port}/{database}"
