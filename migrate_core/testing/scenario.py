@@ -12,6 +12,7 @@ from migrate_core.testing.simulator import Simulator
 
 __all__ = ["scenario"]
 
+
 @contextmanager
 def scenario(
     simulator: Simulator,
