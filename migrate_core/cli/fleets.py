@@ -383,7 +383,7 @@ def worker(
     Parameters
     ----------
     in_flight:
-        Orders of one profile that are carried out at the same time by this worker.
+        Orders of one profile that each worker carries out at the same time; the one that began last says it for all.
     until_idle:
         End when nothing is left to do.
     """

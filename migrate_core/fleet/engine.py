@@ -44,7 +44,8 @@ class FleetEngine(Protocol):
 
         Args:
             run: the run; ``None`` works on all runs until interrupted.
-            in_flight: orders of one profile that are carried out at the same time by this worker.
+            in_flight: orders of one profile that each worker carries out at the same time; of several workers, the one
+                that began last says it for all.
             on_status: called about once a second.
 
         Raises:
