@@ -13,6 +13,7 @@ Between the claim and the end the process may die, or the answer may be lost. No
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import math
@@ -57,6 +58,8 @@ _REFUSALS = (
 """What a vendor, or our own check, says of an order itself, and not of a look at what became of it."""
 _CLOSING = 5.0
 """Seconds that logging out may take."""
+_AT_HAND = 10
+"""Orders of a lot that are read at a time: their documents would fill the memory, lot by lot."""
 _UNFINISHED = (OrderState.WAITING, OrderState.SENDING)
 
 
@@ -183,8 +186,10 @@ class Worker:
         return await self._having(lot, lambda: self._start(lot))
 
     async def _start(self, lot: str) -> bool:
-        for entry in await asyncio.to_thread(self._journal.entries, lot, *_UNFINISHED):
-            await self._carry_out(entry)
+        some = functools.partial(self._journal.entries, lot, *_UNFINISHED, most=_AT_HAND)
+        while entries := await asyncio.to_thread(some):
+            for entry in entries:
+                await self._carry_out(entry)
         self._go_on()
         return bool(await asyncio.to_thread(self._journal.entries, lot, OrderState.WATCHING))
 

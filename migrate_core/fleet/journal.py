@@ -323,13 +323,14 @@ class Journal:
 
     # What a worker does
 
-    def entries(self, lot: str, *states: OrderState) -> list[Entry]:
-        """Give the orders of a lot that are in some states."""
+    def entries(self, lot: str, *states: OrderState, most: int | None = None) -> list[Entry]:
+        """Give the orders of a lot that are in some states, or the first of them."""
         query = (
             sa.select(_orders, _documents.c.order)
             .join(_documents, sa.and_(_documents.c.run == _orders.c.run, _documents.c.number == _orders.c.number))
             .where(_orders.c.lot == lot, _orders.c.state.in_([state.value for state in states]))
             .order_by(_orders.c.number)
+            .limit(most)
         )
         with self._reading() as connection:
             return [_entry(row) for row in connection.execute(query)]
