@@ -43,7 +43,7 @@ T = TypeVar("T")
 _PATIENCE = 900.0
 """Seconds for which orders are held back while their vendor cannot be reached, or has too much to do."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_CLAIMING = 0.1
+_CLAIMING = 0.05
 """Seconds that an order has to be claimed in, before its slot comes."""
 _JOURNAL_AWAY = 1.0
 """Seconds until the next question for a slot, if the journal could not be asked."""

@@ -17,8 +17,8 @@ LATE = 0.04
 
 log = logging.getLogger("migrate_core")
 
-_SLACK = 1.1
-"""How much farther apart slots are than the limit demands: what is held up for 0.1 s makes no second too full."""
+_SLACK = 1.2
+"""How much farther apart slots are than the limit demands: what is held up for 0.16 s makes no second too full."""
 _AHEAD = 0.25
 """Seconds' worth of slots that are taken from the journal at a time."""
 
