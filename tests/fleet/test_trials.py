@@ -246,17 +246,17 @@ def names(simulator: HuaweiSmsSimulator) -> Counter[str | None]:
 def test_a_run_goes_on_when_the_database_comes_back(
     postgres: Postgres, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = threading.Timer(1.0, postgres.start)
+    away = threading.Timer(0.3, postgres.start)
 
     def go_away() -> None:
         postgres.stop()
         away.start()
 
     with cloud(tmp_path, monkeypatch, go_away) as simulator:
-        status = fleet.run(manifest(tmp_path, machines(6 * EACH)), journal=database, in_flight=EACH)
+        status = fleet.run(manifest(tmp_path, machines(4 * EACH)), journal=database, in_flight=EACH)
     away.join()
-    assert status.count(OrderState.DONE) == 6 * EACH
-    assert names(simulator) == Counter(f"machine-{number}" for number in range(6 * EACH))
+    assert status.count(OrderState.DONE) == 4 * EACH
+    assert names(simulator) == Counter(f"machine-{number}" for number in range(4 * EACH))
 
 
 class Disk:
@@ -287,7 +287,7 @@ def test_on_a_full_disk_a_run_stops_with_an_error_and_goes_on_when_there_is_room
         cloud(tmp_path, monkeypatch, lambda: setattr(disk, "is_full", True)) as simulator,
         fleet.open_engine(tmp_path / "fleet.db") as engine,
     ):
-        described = simulator.add_sources(8 * EACH)  # what they are takes room in the journal
+        described = simulator.add_sources(5 * EACH)  # what they are takes room in the journal
         rows = [row for number, source in enumerate(described) for row in (machine(number), description(source))]
         run = engine.submit(manifest(tmp_path, rows))
         with pytest.raises(JournalError, match="full"):
@@ -312,7 +312,7 @@ def test_on_a_full_disk_nothing_is_submitted(disk: Disk, tmp_path: Path, monkeyp
 
 
 def test_two_workers_share_a_rate_limit(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit, count = 20, 60
+    limit, count = 20, 45
     with cloud(tmp_path, monkeypatch, rate_limit=limit) as simulator, fleet.open_engine(database) as engine:
         run = engine.submit(manifest(tmp_path, machines(count)))
         with worker(database, run, ROOT, in_flight=5) as other:
