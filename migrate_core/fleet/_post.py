@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-import sqlalchemy as sa
 from dbos import DBOS, WorkflowStatus
 
 from migrate_core._rate import Rate
@@ -89,10 +88,11 @@ class Post:
                     "executor_id": self._seat.name,
                     "serializer": SERIALIZER,
                     "notification_listener_polling_interval_sec": _LISTENING,
-                    "log_level": "ERROR",  # it warns of each lot that is left for later
+                    "log_level": "CRITICAL",  # what an operator needs to know, we say
                 }
             )
-            DBOS.launch()
+            with self._journal.explained():
+                DBOS.launch()
         except BaseException:
             self._end()
             raise
@@ -103,8 +103,9 @@ class Post:
         self._warnings.__exit__(None, None, None)
         self._held.release()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for the answers to what was sent; a second interruption leaves at once."""
+        may_get_lots = kind is None or not issubclass(kind, JournalError)  # it takes a journal to hand them over
         try:
             self.worker.stop()
             end = time.monotonic() + _GRACE
@@ -112,11 +113,11 @@ class Post:
                 time.sleep(_TICK)
             self.worker.close()
             end = time.monotonic() + _SETTLING
-            while not self._has_all() and time.monotonic() < end:
+            while may_get_lots and not self._has_all() and time.monotonic() < end:
                 time.sleep(_TICK)
         finally:
             self._end()
-        with suppress(Exception):  # or they are found when this worker's seat is seen empty
+        with suppress(JournalError):  # then they are found when this worker's seat is seen empty
             self.queues.put_back([lot for lot in self.queues.lots("PENDING") if lot.executor_id == self._seat.name])
 
     def look_around(self) -> None:
@@ -129,9 +130,13 @@ class Post:
             raise self.worker.error
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_SECONDS
-            with suppress(sa.exc.SQLAlchemyError, JournalError):  # the journal is away: nobody can be seen
+            try:
+                self._journal.touch()  # DBOS would try for ever to hand over a lot that it cannot note
                 if self._seat.taken():
                     self._take_over(self.queues.lots("PENDING"))
+            except JournalError as error:
+                if not error.passing:
+                    raise
 
     def _take_over(self, pending: Iterable[WorkflowStatus]) -> None:
         """Put lots that nobody carries out back into their queues.
@@ -156,7 +161,7 @@ class Post:
 
     def _has_all(self) -> bool:
         """Tell whether the engine will not give this worker any more lots: it must not be in the midst of that."""
-        with suppress(Exception):  # the journal is away: nothing can be given
+        with suppress(JournalError):  # the journal is away: nothing can be given
             mine = [lot for lot in self.queues.lots("PENDING") if lot.executor_id == self._seat.name]
             names = {lot.workflow_id for lot in mine}
             room = {lot.queue_partition_key for lot in self.queues.lots("ENQUEUED") if lot.name == START}

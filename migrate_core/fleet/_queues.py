@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 
 from migrate_core.errors import JournalError
-from migrate_core.fleet.journal import FORMAT, Journal, passing, said
+from migrate_core.fleet.journal import FORMAT, Journal
 
 __all__ = ["APPLICATION", "SERIALIZER", "START", "VERSION", "WATCH", "Queues", "queue_of", "watch_of"]
 
+log = logging.getLogger("migrate_core")
 logging.getLogger("dbos").addHandler(logging.NullHandler())  # or it would write to stderr by a handler of its own
 
 APPLICATION = "migrate-core"
@@ -24,6 +25,7 @@ SERIALIZER = DBOSPortableJSONSerializer()  # the default would be pickle
 START = "migrate_core.fleet.start"
 WATCH = "migrate_core.fleet.watch"
 
+_WATCHED = "/watch"
 _State = Literal["ENQUEUED", "PENDING"]
 _POLLING = 0.2
 """Seconds between looks at a queue."""
@@ -40,18 +42,18 @@ def queue_of(workflow: str) -> str:
 
 def watch_of(lot: str) -> str:
     """Name what watches the tasks of a lot."""
-    return f"{lot}/watch"
+    return f"{lot}{_WATCHED}"
 
 
 class Queues:
     """The queues of a journal, for whoever puts lots into them.
 
-    Raises:
-        JournalError: the database cannot be used.
+    All that they do raises `JournalError` when the database cannot be used.
     """
 
     def __init__(self, journal: Journal) -> None:
-        try:
+        self._journal = journal
+        with journal.explained():
             DBOS.migrate(journal.url.render_as_string(hide_password=False))
             self._client = DBOSClient(
                 system_database_engine=journal.database,
@@ -59,8 +61,6 @@ class Queues:
                 application_name=APPLICATION,
                 retry_connection_errors=False,  # or whoever looks around would wait for minutes
             )
-        except sa.exc.SQLAlchemyError as error:
-            raise JournalError(f"journal {journal}: {said(error)}") from None
 
     def close(self) -> None:
         """Close them."""
@@ -68,46 +68,49 @@ class Queues:
 
     def open_for(self, in_flight: int) -> None:
         """Say how many lots of a profile each worker may have."""
-        for workflow, most in ((START, in_flight), (WATCH, _MOST_WATCHED)):
-            self._client.register_queue(
-                queue_of(workflow), partition_worker_concurrency=most, polling_interval_sec=_POLLING
-            )
+        with self._journal.explained():
+            for workflow, most in ((START, in_flight), (WATCH, _MOST_WATCHED)):
+                self._client.register_queue(
+                    queue_of(workflow), partition_worker_concurrency=most, polling_interval_sec=_POLLING
+                )
 
     def start(self, connection: sa.Connection, lot: str, profile: str) -> None:
         """Have a lot started, if the transaction is committed."""
         self._client.enqueue_in_transaction(connection, _options(START, lot, profile), lot, profile)
 
     async def watch(self, lot: str, profile: str) -> None:
-        """Have the tasks of a lot watched; once, however often that is said. Waits for a database that is away."""
+        """Have the tasks of a lot watched; once, however often that is said. Waits until that can be written."""
         while True:
             try:
-                await self._client.enqueue_async(_options(WATCH, watch_of(lot), profile), lot)
-            except sa.exc.SQLAlchemyError as error:
-                if not passing(error):
-                    raise
+                with self._journal.explained():
+                    await self._client.enqueue_async(_options(WATCH, watch_of(lot), profile), lot)
+            except JournalError as error:  # to raise it would end the lot
+                log.info("the tasks of lot %s are not watched yet: %s", lot, error)
                 await asyncio.sleep(_AWAY)
             else:
                 return
 
     def lots(self, *states: _State, run: str | None = None) -> list[WorkflowStatus]:
         """Give the lots in some states, of one run or of all."""
-        return self._client.list_workflows(
-            status=list(states),
-            name=[START, WATCH],
-            workflow_id_prefix=None if run is None else f"{run}/",
-            load_input=False,
-            load_output=False,
-        )
+        with self._journal.explained():
+            return self._client.list_workflows(
+                status=list(states),
+                name=[START, WATCH],
+                workflow_id_prefix=None if run is None else f"{run}/",
+                load_input=False,
+                load_output=False,
+            )
 
     def carried(self, run: str) -> set[str]:
         """Name the lots of a run that a worker has, or will have."""
-        return {lot.workflow_id.removesuffix("/watch") for lot in self.lots("ENQUEUED", "PENDING", run=run)}
+        return {lot.workflow_id.removesuffix(_WATCHED) for lot in self.lots("ENQUEUED", "PENDING", run=run)}
 
     def put_back(self, lots: Iterable[WorkflowStatus]) -> None:
         """Let other workers have the lots of one that has left."""
         for workflow in (START, WATCH):
             if names := [lot.workflow_id for lot in lots if lot.name == workflow]:
-                self._client.resume_workflows(names, queue_name=queue_of(workflow))
+                with self._journal.explained():
+                    self._client.resume_workflows(names, queue_name=queue_of(workflow))
 
 
 def _options(workflow: str, identity: str, profile: str) -> Any:

@@ -16,7 +16,7 @@ from typing import IO, Protocol
 import sqlalchemy as sa
 
 from migrate_core.errors import JournalError
-from migrate_core.fleet.journal import Journal, said
+from migrate_core.fleet.journal import Journal
 
 __all__ = ["Seat", "seat_at"]
 
@@ -118,13 +118,10 @@ class _SessionSeat:
     def is_dead(self, name: str) -> bool:
         if self._session is None or name == self.name:
             return False
-        try:
+        with self._journal.explained():
             free = _locked(self._session, name)
             if free:
                 self._session.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
-        except sa.exc.SQLAlchemyError as error:
-            self.leave()
-            raise JournalError(f"journal {self._journal}: {said(error)}") from None
         return free
 
     def leave(self) -> None:

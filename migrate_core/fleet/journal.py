@@ -207,17 +207,17 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Generator[sa.Connection]:
-        with self._explained(), self.database.begin() as connection:
+        with self.explained(), self.database.begin() as connection:
             yield connection
 
     @contextmanager
     def _reading(self) -> Generator[sa.Connection]:
-        with self._explained(), self.database.connect() as connection:
+        with self.explained(), self.database.connect() as connection:
             yield connection
 
     @contextmanager
-    def _explained(self) -> Generator[None]:
-        """Let the errors of the database leave as ours, without statements and what was to be written."""
+    def explained(self) -> Generator[None]:
+        """Let the errors of the database leave as `JournalError`, without statements and what was to be written."""
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
@@ -382,6 +382,16 @@ class Journal:
         with self.database.begin() as connection:
             wait = connection.scalar(_TAKE_SLOTS, {"profile": profile, "length": length})
         return max(0.0, float(wait))
+
+    def touch(self) -> None:
+        """Write something and take it back, to see whether there is room.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        with self._writing() as connection:  # what stays as it is, SQLite would not write
+            connection.execute(_paces.insert().values(profile="", next=0.0))
+            connection.execute(_paces.delete().where(_paces.c.profile == ""))
 
     # What everybody asks
 

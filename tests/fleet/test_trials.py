@@ -20,7 +20,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 
 from fleet.postgres import Postgres
 from fleet.vendors import machine, manifest
@@ -39,6 +38,7 @@ EACH = 10
 
 _FOR_EVER = 60.0
 """Seconds for which a gate holds a request: the worker is dead long before."""
+_DISK_BYTES = 24 << 20
 
 
 # Points at which a worker dies.
@@ -260,40 +260,58 @@ def test_a_run_goes_on_when_the_database_comes_back(
 
 
 class Disk:
-    """Decides how large the files of SQLite may become."""
+    """A small disk.
 
-    def __init__(self) -> None:
-        self.is_full = False
+    Attributes:
+        folder: where it is.
+    """
 
-    def hand_out(self, connection: Any, *_: object) -> None:
-        """Tell a connection that is about to be used."""
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute(f"PRAGMA max_page_count={1 if self.is_full else 2**30}")  # but not less than it is
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self) -> None:
+        """Leave no room on it."""
+        with pytest.raises(OSError, match="No space left"):
+            (self.folder / "ballast").write_bytes(bytes(_DISK_BYTES))
+
+    def clear(self) -> None:
+        """Leave room on it again."""
+        (self.folder / "ballast").unlink()
 
 
 @pytest.fixture
-def disk() -> Iterator[Disk]:
+def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk that is not full yet."""
-    disk = Disk()
-    sa.event.listen(sa.pool.Pool, "checkout", disk.hand_out)
-    yield disk
-    sa.event.remove(sa.pool.Pool, "checkout", disk.hand_out)
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    options = ["-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(folder)]
+    if mount is None or unmount is None or subprocess.run([mount, *options], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted: that takes Linux, and root")
+    yield Disk(folder)
+    subprocess.run([unmount, str(folder)], check=True)
 
 
+@pytest.mark.parametrize("moment", ["before the worker comes", "before it has a lot", "in the middle"])
 def test_on_a_full_disk_a_run_stops_with_an_error_and_goes_on_when_there_is_room(
-    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    middle = disk.fill if moment == "in the middle" else lambda: None
+    fill_once = iter([disk.fill] if moment == "before it has a lot" else [])
     with (
-        cloud(tmp_path, monkeypatch, lambda: setattr(disk, "is_full", True)) as simulator,
-        fleet.open_engine(tmp_path / "fleet.db") as engine,
+        cloud(tmp_path, monkeypatch, middle) as simulator,
+        fleet.open_engine(disk.folder / "fleet.db") as engine,
     ):
         described = simulator.add_sources(5 * EACH)  # what they are takes room in the journal
         rows = [row for number, source in enumerate(described) for row in (machine(number), description(source))]
         run = engine.submit(manifest(tmp_path, rows))
+        if moment == "before the worker comes":
+            disk.fill()
         with pytest.raises(JournalError, match="full"):
-            engine.work(run, in_flight=EACH)
-        assert 0 < engine.status(run).left < len(rows)
-        disk.is_full = False
+            engine.work(run, in_flight=EACH, on_status=lambda _: next(fill_once, int)())
+        assert 0 < engine.status(run).left <= len(rows)
+        assert bool(simulator.journal) == (moment == "in the middle")
+        disk.clear()
         engine.work(run)
         assert states(engine, run) == {OrderState.DONE: len(rows)}
     assert names(simulator) == Counter(row["document"]["name"] for row in rows if "document" in row) + Counter(
@@ -302,10 +320,10 @@ def test_on_a_full_disk_a_run_stops_with_an_error_and_goes_on_when_there_is_room
 
 
 def test_on_a_full_disk_nothing_is_submitted(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with cloud(tmp_path, monkeypatch), fleet.open_engine(tmp_path / "fleet.db") as engine:
+    with cloud(tmp_path, monkeypatch), fleet.open_engine(disk.folder / "fleet.db") as engine:
         first, second = manifest(tmp_path, [machine(999)], "a.jsonl"), manifest(tmp_path, machines(100), "b.jsonl")
         run = engine.submit(first)
-        disk.is_full = True
+        disk.fill()
         with pytest.raises(JournalError, match="full"):
             engine.submit(second)
         assert [status.run for status in engine.runs()] == [run]
