@@ -145,34 +145,38 @@ def _observer(provider: str, clock: Clock, origins: Mapping[str, str]) -> Observ
     return observer(provider, clock, origins) or Observer()
 
 
-@attrs.define(eq=False, repr=False)
 class LoginGate:
     """One login at a time, shared by all callers.
 
     Attributes:
+        lock: who holds it logs in.
         logins: how many logins succeeded; tells whether one's own credentials are still the latest.
         refusals: how many were refused; tells whether one was refused since a call began.
         refusal: the latest refusal.
     """
 
-    lock: Any
-    logins: int = 0
-    refusals: int = 0
-    refusal: AuthenticationError | None = None
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
+        self.logins = 0
+        self.refusals = 0
+        self.refusal: AuthenticationError | None = None
 
 
-@attrs.define(eq=False, repr=False)
 class _Call:
-    """One neutral call, from its first request to its last."""
+    """One neutral call, from its first request to its last.
 
-    operation: Operation | None
-    begun: float
-    deadline: Deadline
-    refusals_before: int
-    renewed: bool = False
-    logins: int | None = None
-    """Under which login the flow's latest request went; requests that restart belong to the same."""
-    restarts: int = 0
+    Attributes:
+        logins: under which login the flow's latest request went; requests that restart belong to the same.
+    """
+
+    def __init__(self, operation: Operation | None, begun: float, deadline: Deadline, refusals_before: int) -> None:
+        self.operation = operation
+        self.begun = begun
+        self.deadline = deadline
+        self.refusals_before = refusals_before
+        self.renewed = False
+        self.logins: int | None = None
+        self.restarts = 0
 
 
 class _LoginFailed(Exception):

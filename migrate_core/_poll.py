@@ -103,11 +103,11 @@ def _between(seconds: float) -> float:
     return min(max(seconds, SHORTEST), LONGEST)
 
 
-@attrs.define(eq=False, repr=False)
 class _Patience:
     """How long looks have failed in a row."""
 
-    since: float | None = None
+    def __init__(self) -> None:
+        self.since: float | None = None
 
     def spend(self, error: MigrateError, now: float) -> float:
         """Bear with one more failure; gives the seconds for which they have lasted.

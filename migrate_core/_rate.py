@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 
-import attrs
 
-
-@attrs.define(eq=False, repr=False)
 class Rate:
     """Spaces requests evenly: threads and coroutines that come at the same time get one slot after another.
 
-    Attributes:
+    Args:
         limit: requests per second; ``None`` for as many as come.
     """
 
-    limit: float | None
-    _next: float = attrs.field(default=0.0, alias="next")
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, alias="lock")
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self._next = 0.0
+        self._lock = threading.Lock()
 
     def pause(self, now: float, most: float) -> float | None:
         """Take the next slot.

@@ -7,8 +7,6 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import attrs
-
 from migrate_core.errors import (
     MigrateError,
     RateLimitedError,
@@ -53,7 +51,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-@attrs.define(eq=False, repr=False)
 class Quota:
     """How many second attempts an endpoint is worth, for all calls of a client together.
 
@@ -61,8 +58,9 @@ class Quota:
     everybody, and a service that is down is soon asked no more than once by each call, which helps it up again.
     """
 
-    _tokens: int = attrs.field(default=_TOKENS, alias="tokens")
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, alias="lock")
+    def __init__(self) -> None:
+        self._tokens = _TOKENS
+        self._lock = threading.Lock()
 
     def spend(self, error: MigrateError) -> int | None:
         """Pay for another attempt after `error`; gives what it cost, ``None`` if there is not enough left."""
