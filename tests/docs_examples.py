@@ -52,6 +52,7 @@ ROOT = Path(__file__).parent.parent
 
 NOT_RUN = {
     ("README.md", "make demo"): "done by .ci/run as it stands, in an environment that it makes",
+    ("docs/howto/write-a-provider.md", "pytest -q    # all is green"): "tests/cli/test_provider_new.py does it",
     ("docs/howto/srm-site.md", "openssl s_client"): "asks a real appliance for its certificate",
 }
 """The ``sh`` blocks that are not run, by page and beginning, and why."""

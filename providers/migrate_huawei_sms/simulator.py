@@ -9,6 +9,7 @@ What the tables allow is accepted; what is missing for a migration shows up as f
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -640,6 +641,7 @@ class HuaweiSmsSimulator(Simulator):
         )
 
 
+@functools.cache
 def example_document() -> SourceDocument:
     """Load the vendor's own example of a machine to register: a SUSE host with LVM and Btrfs."""
     text = resources.files("migrate_huawei_sms").joinpath("examples", "register-request.json").read_text("utf-8")

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import commands, in_process
 
 SHELLS = ("bash", "zsh", "fish")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import Terminal, in_pipe, in_process
 from misbehaving import Conversation, Server, answer, answering, nobody
 

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import commands, environment, in_process, plain
 
 COMMANDS = list(commands())

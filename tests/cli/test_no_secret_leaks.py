@@ -12,7 +12,7 @@ from typing import TypeAlias
 import attrs
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import Ended, Terminal, in_pipe, in_process, on_terminal
 from file_keyring import FileKeyring
 from migrate_core.profiles import profiles_path

@@ -13,7 +13,7 @@ import yaml
 
 import migrate_core as mc
 import migrate_core.cli.app as app_module
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import COMMAND, ESCAPE, environment, in_pipe, in_process, on_terminal
 
 FORMATS = ("table", "json", "yaml", "jsonl", "id")

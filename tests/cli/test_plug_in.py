@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import Ended, in_pipe
 from migrate_core.profiles import profiles_path
 

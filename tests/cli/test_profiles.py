@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import in_process
 from migrate_core.profiles import profiles_path
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import Ended, Terminal, in_pipe, on_terminal, plain
 from support import ROOT
 

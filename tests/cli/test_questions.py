@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import CTRL_D, Terminal, in_pipe, in_process, plain
 from file_keyring import FileKeyring
 from migrate_core.profiles import profiles_path

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.conftest import Place
+from cli.place import Place
 from cli.support import Ended, Terminal, in_pipe, in_process, plain, screen
 from migrate_core.testing import VirtualClock
 from misbehaving import Conversation, Server

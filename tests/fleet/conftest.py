@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleet.postgres import NEEDED, Postgres, programs, served
+from migrate_core.fleet._queues import Queues
+from migrate_core.fleet.journal import Journal
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +25,28 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty database, whose password is in the environment."""
-    for name, value in postgres.environ.items():
-        monkeypatch.setenv(name, value)
+    postgres.allow(monkeypatch)
     return postgres.new_database()
 
 
+@pytest.fixture(scope="session")
+def _journal_in_postgres(postgres: Postgres) -> str:
+    """The name of a database with an empty journal; to make all its tables takes as long as a test."""
+    url = postgres.new_database()
+    with pytest.MonkeyPatch.context() as patch:
+        postgres.allow(patch)
+        journal = Journal(url)
+        journal.prepare()
+        Queues(journal).close()
+        journal.close()
+    return url.rpartition("/")[2]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty journal of each kind."""
     if request.param == "sqlite":
         return str(tmp_path / "fleet.db")
-    url: str = request.getfixturevalue("database")
-    return url
+    server: Postgres = request.getfixturevalue("postgres")
+    server.allow(monkeypatch)
+    return server.new_database(like=request.getfixturevalue("_journal_in_postgres"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from canary import CANARY
@@ -161,12 +162,18 @@ class Postgres:
         """Give the address of a database, without the password."""
         return f"postgresql://{_USER}@{HOST}:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """Make an empty database; gives its address."""
+    def allow(self, patch: pytest.MonkeyPatch) -> None:
+        """Let this process and its children in."""
+        for name, value in self.environ.items():
+            patch.setenv(name, value)
+
+    def new_database(self, like: str = "template1") -> str:
+        """Make a database, empty or a copy of another one that nobody uses; gives its address."""
         self._databases += 1
         name = f"trial_{self._databases}"
+        words = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(like))
         with self._connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(words)
         return self.url(name)
 
     def _connect(self) -> psycopg.Connection[Any]:

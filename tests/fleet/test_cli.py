@@ -14,54 +14,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
+from cli.place import Place, both_served, sit_down
 from cli.support import CTRL_C, Ended, Terminal, environment, in_process, plain, screen
 from cli.support import commands as every_command
 from migrate_core.profiles import profiles_path
-from migrate_core.testing import serve
 from migrate_huawei_sms.simulator import HuaweiSmsSimulator
 from migrate_vmware_srm.simulator import VmwareSrmSimulator
 from misbehaving import Conversation, Server
 
-_PROFILES = """\
-[cloud]
-provider = "huawei_sms"
-endpoint = "{sms.endpoint}"
-token = {{ env = "CLOUD_TOKEN" }}
-
-[dr]
-provider = "vmware_srm"
-endpoint = "{srm.endpoint}"
-username = "{srm.credentials[username]}"
-password = {{ env = "DR_PASSWORD" }}
-peer_username = "{srm.credentials[peer_username]}"
-peer_password = {{ env = "DR_PEER_PASSWORD" }}
-"""
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _COMMAND = re.compile(r"^  migratectl (fleet .*)$", re.MULTILINE)
 
 
-@attrs.frozen
-class Desk:
-    """Where an operator sits: profile ``cloud`` leads to `sms`, profile ``dr`` to `srm`.
+class Desk(Place):
+    """Where somebody sits who has runs carried out."""
 
-    Attributes:
-        folder: where the manifests are.
-        journal: the platform's own file for a journal, which nobody has made yet.
-    """
-
-    folder: Path
-    journal: Path
-    sms: HuaweiSmsSimulator
-    srm: VmwareSrmSimulator
+    @property
+    def journal(self) -> Path:
+        """The platform's own file for a journal, which nobody has made yet."""
+        return self.home / ".local" / "state" / "migrate-core" / "fleet.db"
 
     def manifest(self, *rows: Mapping[str, Any], name: str = "machines.jsonl") -> str:
         """Write a manifest; gives its path."""
-        path = self.folder / name
-        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        return str(path)
+        return self.file(name, "".join(f"{json.dumps(row)}\n" for row in rows))
 
     def descriptions(self, count: int) -> list[dict[str, str]]:
         """Rows that describe new sources."""
@@ -69,7 +46,7 @@ class Desk:
 
     def add_profile(self, name: str, endpoint: str) -> None:
         """Add a profile of Huawei Cloud SMS that leads somewhere else."""
-        lines = [f"[{name}]", 'provider = "huawei_sms"', f'endpoint = "{endpoint}"', 'token = { env = "CLOUD_TOKEN" }']
+        lines = [f"[{name}]", 'provider = "huawei_sms"', f'endpoint = "{endpoint}"', 'token = { env = "DR_PASSWORD" }']
         with profiles_path().open("a") as file:
             file.write("\n".join(["", *lines, ""]))
 
@@ -86,28 +63,15 @@ def row(operation: str, subject: str, profile: str = "cloud") -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def _served() -> Iterator[tuple[HuaweiSmsSimulator, VmwareSrmSimulator]]:
-    sms, srm = HuaweiSmsSimulator(), VmwareSrmSimulator()
-    with serve(sms), serve(srm):
-        yield sms, srm
+    with both_served() as simulators:
+        yield simulators
 
 
-def sat_down(served: tuple[HuaweiSmsSimulator, VmwareSrmSimulator], folder: Path, patch: pytest.MonkeyPatch) -> Desk:
-    """Clean simulators, and a home with profiles that lead to them."""
-    sms, srm = served
-    for simulator in served:
-        simulator.reset()
-        simulator.controls = simulator.controls_type()
-    srm.controls.task_seconds = 0.0
-    patch.setenv("HOME", str(folder))
-    patch.setenv("TERM", "xterm-256color")
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "MIGRATE_FLEET_JOURNAL", "MIGRATE_ENDPOINT"):
-        patch.delenv(name, raising=False)
-    patch.setenv("CLOUD_TOKEN", sms.credentials["token"])
-    patch.setenv("DR_PASSWORD", srm.credentials["password"])
-    patch.setenv("DR_PEER_PASSWORD", srm.credentials["peer_password"])
-    profiles_path().parent.mkdir(parents=True)
-    profiles_path().write_text(_PROFILES.format(sms=sms, srm=srm))
-    return Desk(folder, folder / ".local" / "state" / "migrate-core" / "fleet.db", sms, srm)
+def sat_down(served: tuple[HuaweiSmsSimulator, VmwareSrmSimulator], home: Path, patch: pytest.MonkeyPatch) -> Desk:
+    """Give a clean desk."""
+    patch.delenv("MIGRATE_FLEET_JOURNAL", raising=False)
+    place = sit_down(served, home, patch)
+    return Desk(place.home, place.sms, place.srm)
 
 
 @pytest.fixture
@@ -400,7 +364,7 @@ def test_an_empty_journal_is_refused_and_nothing_takes_its_place(desk: Desk) -> 
 
 
 def test_the_journal_that_was_named_is_named_again(desk: Desk) -> None:
-    journal = str(desk.folder / "my runs.db")
+    journal = str(desk.home / "my runs.db")
     ended = fleet("apply", desk.manifest(*desk.descriptions(1)), "--yes", "--detach", "--journal", journal)
     worker, watch = commands(ended)
     assert worker[-2:] == watch[-2:] == ["--journal", journal]
@@ -484,7 +448,7 @@ def test_a_second_ctrl_c_does_not_wait_for_answers(desk: Desk) -> None:
 
 
 def test_a_worker_that_a_service_manager_stops_ends_well(desk: Desk) -> None:
-    with Terminal("fleet", "worker", "--journal", str(desk.folder / "new.db")) as terminal:
+    with Terminal("fleet", "worker", "--journal", str(desk.home / "new.db")) as terminal:
         terminal.until("working on all runs")
         os.kill(terminal.pid, signal.SIGTERM)
         ended = terminal.end()
