@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support import Caller
+
+_TESTS = str(Path(__file__).parent)
 
 # How long examples take says nothing on a machine that others share. CI tries the same ones each time; new ones are
 # found by those who work on the code. What has to be tried more often says so, or is in `fuzz`.
@@ -38,10 +41,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests say of their size."""
+    """Print what tests say of their size, and what this machine lacks for others; what a vendor lacks is no news."""
     for report in terminalreporter.getreports("passed"):
         for name, size in report.user_properties:
             terminalreporter.write_line(f"{name}: {size}")
+    skips = [report.longrepr for report in terminalreporter.getreports("skipped")]
+    lacking = Counter(reason.removeprefix("Skipped: ") for path, _, reason in skips if _TESTS in path)
+    for reason, count in lacking.items():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
 @pytest.fixture(scope="session")
