@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import migrate_core as mc
 from migrate_core._connect import connect_paced
@@ -157,6 +158,7 @@ class Worker:
         self._clients = clients
         self._writer = Writer(journal)
         self._refused: dict[str, mc.AuthenticationError] = {}
+        self._hands: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def error(self) -> mc.MigrateError | None:
@@ -211,8 +213,14 @@ class Worker:
     async def _having(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Have a lot, and work on it; anew, if the journal was away.
 
-        One that cannot be finished is kept, and never ends: so it is found when somebody works again.
+        A lot that is handed over twice, as one can be that was thought to be lost, is worked on twice, but not at the
+        same time: both would look for what was sent, not find it, and send it.
         """
+        async with self._hands.setdefault(name, asyncio.Lock()):
+            return await self._keeping(name, work)
+
+    async def _keeping(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Work on a lot; one that cannot be finished never ends: so it is found when somebody works again."""
         self._loop = asyncio.get_running_loop()
         self.present.add(name)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -64,6 +65,7 @@ class Post:
         self._in_flight = in_flight
         self._next_look = 0.0
         self._left: Counter[str] = Counter()
+        self._returned: set[str] = set()
         self._warnings = warnings.catch_warnings()
 
     def _rate_of(self, profile: str, limit: float | None) -> Rate:
@@ -77,6 +79,7 @@ class Post:
         Post.current = self
         self._warnings.__enter__()
         warnings.simplefilter("ignore", IncompleteDocumentWarning)  # whoever allows it, allows it a thousand times
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"dbos\.")  # of a lot that came too late
         try:
             self.queues.open_for(self._in_flight)
             DBOS(
@@ -157,7 +160,19 @@ class Post:
         lost = [lot for lot in left if self._left[lot.workflow_id] >= _LOOKS_AT_LEFT]
         if lost:
             log.warning("%d lots that nobody carries out are taken over", len(lost))
+            self._returned.update(lot.workflow_id for lot in lost)
             self.queues.put_back(lost)
+            for lot in lost:
+                del self._left[lot.workflow_id]  # whoever gets it has as long to begin with it
+
+    async def still_has(self, lot: str) -> bool:
+        """Tell whether a lot is this worker's to begin with; one that was put back may be another's by now."""
+        if lot not in self._returned:
+            return True
+        with suppress(JournalError):
+            pending = await asyncio.to_thread(self.queues.lots, "PENDING")
+            return any((one.workflow_id, one.executor_id) == (lot, self._seat.name) for one in pending)
+        return False
 
     def _has_all(self) -> bool:
         """Tell whether the engine will not give this worker any more lots: it must not be in the midst of that."""
@@ -173,6 +188,8 @@ class Post:
 @DBOS.workflow(name=START, max_recovery_attempts=None)
 async def _start(lot: str, profile: str) -> None:
     post = Post.current
+    if not await post.still_has(lot):
+        await asyncio.Event().wait()  # to end would be to say that the lot has ended
     if await post.worker.start(lot):
         await post.queues.watch(lot, profile)
 

@@ -74,6 +74,7 @@ class Writer:
                     for note, future in batch:
                         if not future.done():
                             future.set_result(note in granted)
+                            granted.discard(note)  # only one of those who claim the same order gets it
         finally:
             self._flushing = None
 

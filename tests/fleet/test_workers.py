@@ -6,12 +6,18 @@ import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 import migrate_core as mc
 from fleet.postgres import Postgres
+from fleet.vendors import Vendors, machine, manifest, vendors
+from migrate_core import fleet
+from migrate_core._rate import Rate
+from migrate_core.fleet._carrying import Clients, Worker
+from migrate_core.fleet._post import Post
 from migrate_core.fleet._rates import SharedRate
 from migrate_core.fleet._seats import seat_at
 from migrate_core.fleet._writes import Writer
@@ -200,3 +206,78 @@ def test_an_outcome_is_written_for_the_order_that_it_belongs_to(tmp_path: Path) 
 
     assert journal.write([Outcome("r", 1, {"state": "done"}), Claim("r", 2)], 0.0) == set()  # there is no such run
     journal.close()
+
+
+def test_of_those_who_claim_an_order_in_one_transaction_one_gets_it(tmp_path: Path) -> None:
+    writer = Writer(Slow(tmp_path / "fleet.db"))
+
+    async def main() -> list[bool]:
+        return await asyncio.gather(*(writer.claim(_entry(1)) for _ in range(3)))
+
+    assert sorted(asyncio.run(main())) == [False, False, True]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Vendors, Any, str]]:
+    """Two vendors, and an engine on a file with a run of machines to be registered."""
+    with vendors(tmp_path, monkeypatch) as both, fleet.open_engine(tmp_path / "fleet.db") as engine:
+        yield both, engine, engine.submit(manifest(tmp_path, [machine(number) for number in range(5)]))
+
+
+def _lots(engine: Any) -> list[Any]:
+    found: list[Any] = engine._queues.lots("ENQUEUED", "PENDING")
+    return found
+
+
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_a_lot_that_is_handed_over_twice_is_carried_out_once(was_sent: bool, run: tuple[Vendors, Any, str]) -> None:
+    world, engine, name = run
+    if was_sent:  # as far as the journal knows; it never arrived
+        engine._journal.write([Claim(name, number) for number in range(1, 6)], time.time() - 60)
+    worker = Worker(engine._journal, Clients(lambda _, limit: Rate(limit)))
+
+    async def main() -> None:
+        lots = [lot.workflow_id for lot in _lots(engine)]
+        await asyncio.gather(*(worker.start(lot) for lot in (*lots, *lots)))
+        await worker._clients.close()
+
+    asyncio.run(main())
+
+    assert engine.status(name).count(OrderState.DONE) == 5
+    assert sum(entry.method == "POST" for entry in world.cloud.journal) == 5
+    assert worker.present == set()
+
+
+def test_a_lot_that_was_put_back_is_whose_it_is_now_and_has_as_long_to_begin_as_any_other(
+    run: tuple[Vendors, Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is slow to begin with what it was given: its lots are put back, and given to it again."""
+    _, engine, _ = run
+    monkeypatch.setattr("migrate_core.fleet._post._LOOK_SECONDS", 0.0)
+    seat = seat_at(engine._journal)
+    post = Post(engine._journal, engine._queues, seat, 50)
+    lot = _lots(engine)[0].workflow_id
+
+    def give_to(name: str) -> None:
+        given = "UPDATE workflow_status SET status = 'PENDING', executor_id = :name"
+        with engine._journal.database.begin() as connection:
+            connection.execute(sa.text(given), {"name": name})
+
+    def looks_until_put_back() -> int:
+        give_to(seat.name)
+        for count in range(1, 20):
+            post.look_around()
+            if {lot.status for lot in _lots(engine)} == {"ENQUEUED"}:
+                return count
+        raise AssertionError
+
+    assert seat.taken()
+    first, second = looks_until_put_back(), looks_until_put_back()
+    assert first == second > 1
+
+    assert not asyncio.run(post.still_has(lot))  # it waits for somebody
+    give_to("another worker")
+    assert not asyncio.run(post.still_has(lot))
+    give_to(seat.name)
+    assert asyncio.run(post.still_has(lot))
+    seat.leave()
