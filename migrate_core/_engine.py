@@ -153,10 +153,12 @@ class LoginGate:
         logins: how many logins succeeded; tells whether one's own credentials are still the latest.
         refusals: how many were refused; tells whether one was refused since a call began.
         refusal: the latest refusal.
+        under_way: whether somebody logs in, and the credentials are the next ones already for all that anybody knows.
     """
 
     def __init__(self, lock: Lock) -> None:
         self.lock = lock
+        self.under_way = False
         self.logins = 0
         self.refusals = 0
         self.refusal: AuthenticationError | None = None
@@ -370,6 +372,16 @@ class Engine:
             self._restart(call)
         return (yield from self._send(request, call, credentials=True))
 
+    def _same_login(self, call: _Call) -> Steps[None]:
+        """See, after a request was signed, that no other thread has got new credentials meanwhile, or is about to."""
+        gate = self._gate
+        if gate.under_way:
+            yield Acquire(gate.lock, call.deadline, "login")
+            gate.lock.release()
+        elif gate.logins == call.logins:
+            return
+        self._restart(call)
+
     def _restart(self, call: _Call) -> None:
         """Have the flow begin again under the new login, unless logins change faster than it can follow."""
         if call.restarts < _MOST_RESTARTS:
@@ -394,6 +406,7 @@ class Engine:
                 refusal = copy.copy(gate.refusal)
                 refusal.operation = call.operation
                 raise refusal
+            gate.under_way = True
             try:
                 yield from self.observer.login(self._new_credentials(call))
             except AuthenticationError as error:
@@ -403,6 +416,7 @@ class Engine:
             gate.logins += 1
             return gate.logins
         finally:
+            gate.under_way = False
             gate.lock.release()
 
     def _new_credentials(self, call: _Call) -> Steps[None]:
@@ -454,7 +468,11 @@ class Engine:
         return pause
 
     def _attempt(self, request: Request, call: _Call, number: int, credentials: bool) -> Steps[Response]:
-        signed = self._signed(request, call.operation) if credentials else request
+        signed = request
+        if credentials:
+            signed = self._signed(request, call.operation)
+            if request.renew == "restart":
+                yield from self._same_login(call)
         begun = self.clock.monotonic()
         try:
             response: Response = yield Send(signed, call.deadline)

@@ -838,6 +838,37 @@ def test_a_flow_that_asked_for_it_begins_again_after_a_new_login(caller: Caller,
     assert [token_of(request) for request in script.requests] == ["first", "first", "", "token-1", "token-1"]
 
 
+class Overtaken(Restarts):
+    """While it signs the deletion, another thread gets a new login."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtake: list[Callable[[], object]] = []
+
+    def authenticate(self, request: Request, *, origin: str, now: datetime) -> Mapping[str, str]:
+        if request.method == "DELETE" and self.overtake:
+            self.overtake.pop()()
+        return super().authenticate(request, origin=origin, now=now)
+
+
+def test_a_flow_begins_again_if_somebody_logs_in_while_its_request_is_signed(clock: VirtualClock) -> None:
+    """Only threads can: for the synchronous client alone."""
+    provider, script = Overtaken(), Script(ok(), refusal(401), answer=Site())
+    client = mc.Client(provider, Door(script), clock)
+    provider.overtake.append(lambda: client.sources.describe("s-2"))
+    assert client.sources.delete("s-1").done
+    assert provider.told == ["restarted"]
+    assert script.lines == [
+        "POST /peer",
+        "GET /sources/s-2",
+        "POST /login",
+        "GET /sources/s-2",
+        "POST /peer",
+        "DELETE /sources/s-1",
+    ]
+    assert {token_of(request) for request in script.requests[-2:]} == {"token-1"}
+
+
 def test_a_login_that_fails_ends_the_call_and_is_not_thrown_into_the_flow(caller: Caller, connect: Connect) -> None:
     provider = ManyRequests(logged_in=False)
     script = Script(answer=Site(refuses_logins=True))

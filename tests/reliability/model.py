@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         self.caller = Caller(kind)
         self.client = self.connect()
         self.has: Counter[str] = Counter()
-        self.expiries = self.hardships = 0
+        self.expiries = self.hardships = self.named = 0
 
     def connect(self, **settings: Any) -> Any:
         given = {**self.simulator.settings(self.credentials), "transport": self.line, **settings}
@@ -187,6 +187,11 @@ class Machine(RuleBasedStateMachine):
             self.caller.close()
             logins = [entry for entry in self.simulator.journal if (entry.method, entry.path) == ("POST", self.login)]
             assert len(logins) <= clients * (1 + self.expiries), "more logins than ended"
+
+    def new_name(self) -> str:
+        """Make a name; one with the vendor's next id in it would depend on which thread was first to get an answer."""
+        self.named += 1
+        return f"name-{self.named:03}"
 
     def there(self) -> Counter[str]:
         """Count what the vendor has, by looking into it."""
@@ -217,7 +222,8 @@ class Machine(RuleBasedStateMachine):
         """Do several operations at the same time; each has to succeed."""
         outcomes = self.caller.together([self.doing(one, self.client) for one in tries])
         self.compare(list(zip(tries, outcomes, strict=True)))
-        assert not [one for one in outcomes if isinstance(one, mc.MigrateError)]
+        failed = [one for one in outcomes if isinstance(one, mc.MigrateError)]
+        assert not failed, failed
         return outcomes
 
     def doing(self, one: Try, client: Any) -> Callable[[], Any]:
@@ -304,9 +310,13 @@ class Sms(Machine):
     def is_locked(self, replication: str) -> bool:
         return replication in self.simulator._migrations and bool(self.simulator.locked(replication))
 
+    def new_machine(self) -> mc.SourceSpec:
+        spec: mc.SourceSpec = attrs.evolve(self.simulator.source_spec(), name=self.new_name())
+        return spec
+
     def registering(self, spec: mc.SourceSpec | None = None) -> Try:
         """Make the registration of a machine; it changes nothing if it is there already."""
-        given = spec or self.simulator.source_spec()
+        given = spec or self.new_machine()
         name = given.name
         return Try(
             lambda client: client.sources.register(given),
@@ -347,7 +357,7 @@ class Sms(Machine):
 
     @rule(troubles=st.lists(TROUBLES, min_size=1, max_size=3))
     def register_until_it_is_there(self, troubles: Sequence[Trouble | None]) -> None:
-        spec, careful = self.simulator.source_spec(), self.connect(on_ambiguous="reconcile")
+        spec, careful = self.new_machine(), self.connect(on_ambiguous="reconcile")
         for trouble in (*troubles, None):
             self.attempt(self.registering(spec), trouble, careful)
 
@@ -445,7 +455,7 @@ class Srm(Machine):
         self.has[pairing] = int(task.verb == "createPairing")
 
     def creating(self) -> Try:
-        spec = self.simulator.pairing_spec()
+        spec = attrs.evolve(self.simulator.pairing_spec(), remote_url=f"{self.new_name()}.example")
         return Try(
             lambda client: client.pairings.create(spec),
             "POST",
@@ -526,7 +536,8 @@ class Srm(Machine):
     @precondition(lambda self: self.tasks)
     @rule(trouble=TROUBLES, data=st.data())
     def wait(self, trouble: Trouble | None, data: Any) -> None:
-        task_id = data.draw(st.sampled_from(sorted(self.tasks)))
+        known = sorted(self.tasks, key=lambda one: (self.tasks[one].verb, self.tasks[one].remote, self.tasks[one].due))
+        task_id = data.draw(st.sampled_from(known))
 
         async def wait_async() -> None:
             await (await self.client.tasks.get(task_id)).wait()
