@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import urllib.request
+import os
+import sys
 from urllib.parse import unquote, urlsplit
 
 import attrs
@@ -33,8 +34,10 @@ def proxy_for(origin: str) -> Proxy | None:
         ConfigurationError: one is named that cannot be one.
     """
     parts = urlsplit(origin)
-    if parts.hostname in LOOPBACK:
+    if parts.hostname in LOOPBACK or not _may_be_named():
         return None
+    import urllib.request  # takes as long to load as twenty calls take, and few have a proxy
+
     proxies = urllib.request.getproxies()
     named = proxies.get(parts.scheme) or proxies.get("all")
     if not named or any(map(urllib.request.proxy_bypass, (parts.hostname or "", parts.netloc))):
@@ -44,6 +47,11 @@ def proxy_for(origin: str) -> Proxy | None:
     except ValueError:
         # Not `from error`: the URL may hold a password.
         raise ConfigurationError(f"the environment's proxy for {parts.scheme} has no usable URL") from None
+
+
+def _may_be_named() -> bool:
+    """Tell whether the standard library has a place to look at: the system's settings, or a variable."""
+    return sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
 def _proxy(url: str) -> Proxy:

@@ -107,15 +107,25 @@ def test_an_address_of_the_newer_kind_is_written_in_brackets() -> None:
     assert Way(TransportOptions(endpoints={}, verify=False), "http://sms.example").authority == "sms.example"
 
 
-@pytest.mark.parametrize(("code", "loaded"), [("open(options)", set()), ("open_async(options)", {"aiohttp"})])
-def test_only_what_is_used_is_loaded(code: str, loaded: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("code", "proxy", "loaded"),
+    [
+        ("open(options)", "", set()),
+        ("open(options)", "http://proxy.example", {"urllib.request"}),
+        ("open_async(options)", "", {"aiohttp", "urllib.request"}),
+    ],
+)
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="the system's settings may name a proxy")
+def test_only_what_is_used_is_loaded(code: str, proxy: str, loaded: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
     lines = [
         "import sys",
         "from migrate_core._fast import FastTransports",
         "from migrate_core.transports import TransportOptions",
-        "options = TransportOptions(endpoints={'main': 'http://127.0.0.1'})",
+        "options = TransportOptions(endpoints={'main': 'http://sms.example'}, verify=False)",
         f"FastTransports.{code}",
-        "print(*{'aiohttp', 'httpx', 'httpcore'} & set(sys.modules))",
+        "print(*{'aiohttp', 'httpx', 'httpcore', 'urllib.request'} & set(sys.modules))",
     ]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == loaded
