@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -389,9 +390,10 @@ class Journal:
         Raises:
             JournalError: it cannot be written.
         """
+        name = f"/{uuid.uuid4()}"  # no profile, and no other worker's: one that stands still would hold up all
         with self._writing() as connection:  # what stays as it is, SQLite would not write
-            connection.execute(_paces.insert().values(profile="", next=0.0))
-            connection.execute(_paces.delete().where(_paces.c.profile == ""))
+            connection.execute(_paces.insert().values(profile=name, next=0.0))
+            connection.execute(_paces.delete().where(_paces.c.profile == name))
 
     # What everybody asks
 

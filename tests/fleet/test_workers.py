@@ -129,6 +129,26 @@ def test_no_request_is_sent_while_the_slots_are_away(shared: Journal) -> None:
     assert rate.pause(0.0, 60.0) is None
 
 
+def test_a_worker_that_stands_still_while_it_tries_the_journal_holds_up_no_other(
+    database: str, shared: Journal
+) -> None:
+    other = Journal(f"{database}?options=-c%20lock_timeout%3D2s")
+    tried: list[str] = []
+
+    def try_too(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("DELETE"):
+            other.touch()
+            tried.append(statement)
+
+    sa.event.listen(shared.database, "before_cursor_execute", try_too)
+    shared.touch()
+    other.close()
+
+    assert len(tried) == 1
+    with shared.database.begin() as connection:
+        assert connection.execute(sa.text("SELECT * FROM fleet_paces")).all() == []
+
+
 def _entry(number: int) -> Entry:
     order = Order(line=number, profile="p", operation=mc.Operation.DELETE_SOURCE, subject="s", key=str(number))
     return Entry(run="r", number=number, state=OrderState.WAITING, token=None, started_at=None, order=order)
