@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-import sqlalchemy as sa
-
 from migrate_core._rate import Rate
-from migrate_core.fleet.journal import Journal, said
+from migrate_core.errors import JournalError
+from migrate_core.fleet.journal import Journal
 
 __all__ = ["LATE", "SharedRate"]
 
@@ -42,8 +41,8 @@ class SharedRate(Rate):
             if not self._slots:
                 try:
                     wait = self._journal.slots(self._profile, self._count * self._step)
-                except sa.exc.SQLAlchemyError as error:
-                    log.info("no request is sent while the journal is away: %s", said(error))
+                except JournalError as error:
+                    log.info("no request is sent while the journal is away: %s", error)
                     return None
                 self._slots.extend(now + wait + number * self._step for number in range(self._count))
             if self._slots[0] - now > most:

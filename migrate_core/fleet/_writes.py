@@ -8,10 +8,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import sqlalchemy as sa
-
 from migrate_core.errors import JournalError
-from migrate_core.fleet.journal import Claim, Entry, Journal, Outcome, passing, said
+from migrate_core.fleet.journal import Claim, Entry, Journal, Outcome
 
 log = logging.getLogger("migrate_core")
 
@@ -84,16 +82,14 @@ class Writer:
         while self.error is None:
             try:
                 return self._journal.write(notes, time.time())
-            except sa.exc.SQLAlchemyError as error:
-                text = f"journal {self._journal}: {said(error)}"
-                if not passing(error) or self.ended:
-                    self.error = JournalError(text)
-                    break
+            except JournalError as error:
+                if not error.passing or self.ended:
+                    self.error = error
+                    raise
                 if count == 0:
-                    log.warning("%s; waiting for it", text)
+                    log.warning("%s; waiting for it", error)
                 time.sleep(_PAUSES[min(count, len(_PAUSES) - 1)])
                 count += 1
-        assert self.error is not None  # noqa: S101
         raise self.error
 
 

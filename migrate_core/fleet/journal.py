@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from migrate_core.fleet.manifest import Manifest
 from migrate_core.fleet.models import Failure, Order, OrderResult, OrderState, RunState, RunStatus, Tally
 from migrate_core.operations import Operation
 
-__all__ = ["FORMAT", "Claim", "Entry", "Journal", "Outcome", "passing", "place_of", "said"]
+__all__ = ["FORMAT", "Claim", "Entry", "Journal", "Outcome", "place_of"]
 
 T = TypeVar("T")
 
@@ -166,7 +167,7 @@ def place_of(journal: str | os.PathLike[str]) -> sa.URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def passing(error: sa.exc.SQLAlchemyError) -> bool:
+def _passing(error: sa.exc.SQLAlchemyError) -> bool:
     """Tell whether a database may work again in a moment: it is locked, it restarts, or it cannot be reached."""
     if not isinstance(error, sa.exc.DBAPIError):
         return isinstance(error, sa.exc.TimeoutError)
@@ -222,7 +223,9 @@ class Journal:
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
-            raise JournalError(f"journal {self}: {said(error)}", passing=passing(error)) from None
+            failure = JournalError(f"journal {self}: {_said(error)}", passing=_passing(error))
+            _forget(error)
+            raise failure from None
 
     def prepare(self) -> None:
         """Make the tables if there are none.
@@ -347,7 +350,7 @@ class Journal:
             The claims that were granted. One that is not belongs to an order that was cancelled.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: nothing was written, as far as anybody knows.
+            JournalError: nothing was written, as far as anybody knows.
         """
         claims: dict[str, list[int]] = defaultdict(list)
         outcomes: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
@@ -357,7 +360,7 @@ class Journal:
             else:
                 values = {"of_run": note.run, "of_number": note.number, **note.values}
                 outcomes[tuple(sorted(values))].append(values)
-        with self.database.begin() as connection:
+        with self._writing() as connection:
             granted = {
                 Claim(run, number)
                 for run, numbers in claims.items()
@@ -378,9 +381,9 @@ class Journal:
             Seconds until it begins, by the clock of the database.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database is away.
+            JournalError: the database is away.
         """
-        with self.database.begin() as connection:
+        with self._writing() as connection:
             wait = connection.scalar(_TAKE_SLOTS, {"profile": profile, "length": length})
         return max(0.0, float(wait))
 
@@ -747,7 +750,18 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def said(error: sa.exc.SQLAlchemyError) -> str:
+def _forget(error: sa.exc.SQLAlchemyError) -> None:
+    """Clear what the driver's error holds: its connection knows the password, and stays with whoever keeps ours."""
+    traceback.clear_frames(error.__traceback__)
+    for one in (error.__cause__, error.__context__):
+        if one is not None:
+            traceback.clear_frames(one.__traceback__)
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, sa.exc.StatementError):
+        error.orig = None
+
+
+def _said(error: sa.exc.SQLAlchemyError) -> str:
     """Say what a database complains of, without the statement."""
     orig = getattr(error, "orig", None)
     text = str(orig if orig is not None else error)

@@ -165,7 +165,8 @@ class Slow(Journal):
     def write(self, notes: object, at: float) -> set[Claim]:
         assert isinstance(notes, tuple)
         if self.failures:
-            raise self.failures.pop(0)
+            with self.explained():
+                raise self.failures.pop(0)
         self.batches.append(len(notes))
         return {note for note in notes if isinstance(note, Claim) and note.number % 2}
 
